@@ -27,7 +27,7 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline uint8_t *buf_data(struct buf *b)
 {
-	return b->mem + b->head;
+	return b->mem ? b->mem + b->head : NULL;
 }
 
 static inline size_t buf_room(const struct buf *b)
