@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What makes up dvmd. Everything runs on one loop in one thread; each part borrows this struct and
+ * what it holds. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "config.h"
+
+struct dvmd {
+	sd_event *event;
+	const char *state_dir; /* STATE */
+	char *run_dir;	       /* STATE/run */
+	struct config config;
+	struct metrics *metrics;
+	struct store *store;
+	struct events *events;
+	struct identity *identity;
+	struct host_link *host;
+	struct cloud *cloud;
+	struct engine *engine;
+	struct tickets *tickets;
+	struct api *api; /* HTTP and the ticket socket (api.h) */
+};

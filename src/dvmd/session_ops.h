@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be asked about sessions and done to them: rights, limits, audit, then the engine. See
+ * vm_ops.h. */
+#pragma once
+
+#include "store_session.h"
+#include "vm_ops.h"
+
+struct attach_spec {
+	enum attachment_kind kind;
+	const char *target; /* id or name; NULL: all the session's targets (console), the first
+			       (disk) */
+	const char *mode;   /* disk: "ro" or "rw" (NULL: rw); consoles: NULL */
+};
+
+/* All borrowed. */
+struct session_spec {
+	const char *targets[SESSION_TARGETS_MAX]; /* ids or names */
+	size_t n_targets;
+	const char *image; /* NULL: the default */
+	const char *stacks[SESSION_STACKS_MAX];
+	size_t n_stacks;
+	const char *keys[SESSION_KEYS_MAX]; /* SSH public keys: "ssh-ed25519 AAAA… comment" */
+	size_t n_keys;
+	const char *placement;				    /* NULL: auto */
+	usec_t lease;					    /* 0: default */
+	struct attach_spec attach[SESSION_ATTACHMENTS_MAX]; /* besides the consoles, which are
+							       always attached */
+	size_t n_attach;
+};
+
+/* The session as it stands at once (state requested); the engine goes on. */
+int session_create(struct dvmd *d, const struct principal *p, const struct session_spec *spec,
+		   json_t **ret, struct fault *fault) _must_check_;
+/* {"sessions":[…],"next":ID|null}; `live`: only those that are not over. */
+int session_list(struct dvmd *d, const struct principal *p, const char *project, bool live,
+		 unsigned limit, const char *after, json_t **ret, struct fault *fault) _must_check_;
+int session_get(struct dvmd *d, const struct principal *p, const char *id, json_t **ret,
+		struct fault *fault) _must_check_;
+/* Already ending or over: the same answer, no fault. */
+int session_end(struct dvmd *d, const struct principal *p, const char *id, json_t **ret,
+		struct fault *fault) _must_check_;
+int session_renew(struct dvmd *d, const struct principal *p, const char *id, json_t **ret,
+		  struct fault *fault) _must_check_;
+
+/* The callback comes when the attachment is there (or not): the attachment as in the session's
+ * view. One that is there already with the same mode: the same answer. */
+void session_attach(struct dvmd *d, const struct principal *p, const char *id,
+		    const struct attach_spec *spec, ops_reply_fn fn, void *user);
+/* By attachment id. Comes when it is gone. */
+void session_detach(struct dvmd *d, const struct principal *p, const char *id,
+		    const char *attachment, ops_reply_fn fn, void *user);
+
+/* {"events":[…]} of one session, oldest first; next = seq of the last or null. */
+int session_timeline(struct dvmd *d, const struct principal *p, const char *id, unsigned limit,
+		     uint64_t after, json_t **ret, struct fault *fault) _must_check_;
+/* {"recordings":[{"name","vm","size_bytes","format"}]}, also of sessions that are over. */
+void recording_list(struct dvmd *d, const struct principal *p, const char *id, ops_reply_fn fn,
+		    void *user);
+/* {"data":BASE64,"size_bytes","eof"}; length at most 262144. */
+void recording_read(struct dvmd *d, const struct principal *p, const char *id, const char *name,
+		    uint64_t offset, size_t length, ops_reply_fn fn, void *user);
+/* As `image.list` of PROTOCOL.host; any principal. */
+void image_list(struct dvmd *d, const struct principal *p, ops_reply_fn fn, void *user);
+
+/* A verb of PROTOCOL.agent from inside a session's D-VM: {"text":…}. */
+void session_verb(struct dvmd *d, const char *session, const char *verb, const char *const *words,
+		  size_t n_words, ops_reply_fn fn, void *user);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows as the API and the D-VM show them. Times are RFC 3339, null where there is none yet. All
+ * return a new object, NULL on no memory. They show nothing of the host: no domain, no path, no
+ * address.
+ *
+ * VM:
+ * {"id","name","project":{"id","name"},"state","state_at","session":ID|null,"fenced":bool,"created"}
+ *             vm_get() adds "detail": null |
+ * {"memory_mib","vcpus","disks":[{"dev","size_bytes","readonly","kind"}],
+ *             "consoles":[{"type","usable"}],"graphics":["vnc"]}
+ * session:
+ * {"id","project":{"id","name"},"owner":{"id","name"},"state","state_at","image","stacks":[],"placement",
+ *             "targets":[{"index","vm","name"}],"attachments":[…],"address":"ID.dvm","host_key":null|TEXT,
+ *             "lease":{"length_s","expires"},"created","ready_at","ended","end_reason":null|TEXT,"fault":null|{…}}
+ * attachment: {"id","vm","kind","mode","state","devices":[],"created","fault":null|{…}}
+ * fault:      {"code","message","hint"}
+ */
+#pragma once
+
+#include "dvmd.h"
+#include "identity.h"
+#include "store_session.h"
+#include "store_vm.h"
+
+/* `session`: "" or the session it is a target of, if the reader may know. */
+json_t *view_vm(struct dvmd *d, const struct vm_row *vm, const char *session);
+json_t *view_session(struct dvmd *d, const struct session_row *s);
+json_t *view_attachment(const struct attachment_row *a);
+json_t *view_fault(const struct fault *f);
+json_t *view_time(usec_t realtime);

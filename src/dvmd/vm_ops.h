@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be asked about VMs and done to them: rights, audit, then the cloud. Results are JSON
+ * objects as the API shows them (view.h). Callbacks come later, from the loop; `result` is borrowed
+ * and NULL on a fault.
+ */
+#pragma once
+
+#include "cloud.h"
+#include "dvmd.h"
+#include "identity.h"
+
+typedef void (*ops_reply_fn)(const json_t *result, const struct fault *fault, void *user);
+
+/* project: NULL for all the principal sees. {"vms":[…],"next":ID|null} */
+int vm_list(struct dvmd *d, const struct principal *p, const char *project, unsigned limit,
+	    const char *after, json_t **ret, struct fault *fault) _must_check_;
+/* With "detail": memory, vCPUs, disks, consoles; null when the host is away. */
+void vm_get(struct dvmd *d, const struct principal *p, const char *ref, ops_reply_fn fn,
+	    void *user);
+/* Administrator: domains that are not in the inventory: {"domains":[{"domain","state"}]}; `domain`
+ * is what vm_adopt() takes. */
+void vm_candidates(struct dvmd *d, const struct principal *p, ops_reply_fn fn, void *user);
+/* Administrator. `domain`: UUID or the hypervisor's name; name NULL: made out of it; project NULL:
+ * default. A domain that is in the inventory of that project already: the same answer again. From
+ * now on its console is kept. */
+void vm_adopt(struct dvmd *d, const struct principal *p, const char *domain, const char *name,
+	      const char *project, ops_reply_fn fn, void *user);
+/* Administrator: out of the inventory; refused while a session has it. */
+void vm_release(struct dvmd *d, const struct principal *p, const char *ref, ops_reply_fn fn,
+		void *user);
+/* {"vm","verb","state"} */
+void vm_power(struct dvmd *d, const struct principal *p, const char *ref, enum power_verb verb,
+	      ops_reply_fn fn, void *user);
