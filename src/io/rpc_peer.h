@@ -4,7 +4,7 @@
  *
  * Theory of operation: all callbacks come from the loop, never from inside a function called here. When the
  * connection ends, every call still open gets FAULT_HOST_AWAY, then `closed` runs; the owner frees the peer
- * there or later (never inside another callback of it).
+ * there or later. A peer freed inside another callback of it goes when that has returned.
  */
 #pragma once
 
@@ -43,6 +43,7 @@ void rpc_request_reply(struct rpc_request *r, json_t *result);
 void rpc_request_reply_fds(struct rpc_request *r, json_t *result, const int *fds, size_t n_fds);
 void rpc_request_fault(struct rpc_request *r, const struct fault *fault);
 
-/* Blocking one-shot call for command line programs and tests: connects, hello is up to the caller. */
+/* Blocking one-shot call for command line programs and tests: connects, hello is up to the caller.
+ * What else comes meanwhile (notices, calls) is dropped. *ret_result is the caller's; -EREMOTEIO with `fault` set. */
 int rpc_call_sync(int fd, const char *method, json_t *params, const int *fds, size_t n_fds, usec_t timeout,
 		  json_t **ret_result, struct fault *fault) _must_check_;
