@@ -220,7 +220,7 @@ static void request_answer(struct rpc_request *r, const struct rpc_message *m, c
 		p->n_requests--;
 		k = peer_send(p, m, fds, n_fds);
 		if (k == -EMSGSIZE) {
-			struct rpc_message sorry = {.kind = RPC_FAULT, .id = r->id};
+			struct rpc_message sorry = { .kind = RPC_FAULT, .id = r->id };
 
 			fault_set(&sorry.fault, FAULT_TOO_LARGE, "The answer is too large.");
 			k = peer_send(p, &sorry, NULL, 0);
@@ -238,7 +238,7 @@ static bool dispatch_call(struct rpc_peer *p, struct rpc_message *m)
 	struct rpc_request *r;
 
 	if (p->n_requests == REQUESTS_MAX) {
-		struct rpc_message busy = {.kind = RPC_FAULT, .id = m->id};
+		struct rpc_message busy = { .kind = RPC_FAULT, .id = m->id };
 
 		fault_set(&busy.fault, FAULT_NO_CAPACITY, "Too many calls are open at once.");
 		p->broken = peer_send(p, &busy, NULL, 0) < 0;
@@ -305,7 +305,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
 
 	peer_flush(p);
 	for (unsigned i = 0; i < FRAMES_PER_TURN && r > 0; i++) {
-		struct rpc_message m = {0};
+		struct rpc_message m = { 0 };
 		bool alive;
 
 		r = rpc_reader_read(&p->in, p->fd, &m);
@@ -391,7 +391,7 @@ static int on_timeout(sd_event_source *source, uint64_t now, void *user)
 int rpc_peer_call(struct rpc_peer *p, const char *method, json_t *params, const int *fds,
 		  size_t n_fds, usec_t timeout, rpc_answer_fn answer, void *user)
 {
-	struct rpc_message m = {.kind = RPC_CALL, .body = params};
+	struct rpc_message m = { .kind = RPC_CALL, .body = params };
 	struct rpc_call *call = NULL;
 	int r;
 
@@ -430,7 +430,7 @@ int rpc_peer_call(struct rpc_peer *p, const char *method, json_t *params, const 
 
 int rpc_peer_notify(struct rpc_peer *p, const char *method, json_t *params)
 {
-	struct rpc_message m = {.kind = RPC_NOTICE, .body = params};
+	struct rpc_message m = { .kind = RPC_NOTICE, .body = params };
 	int r;
 
 	r = method_set(&m, method);
@@ -448,7 +448,7 @@ void rpc_request_reply(struct rpc_request *r, json_t *result)
 
 void rpc_request_reply_fds(struct rpc_request *r, json_t *result, const int *fds, size_t n_fds)
 {
-	const struct rpc_message m = {.kind = RPC_RESULT, .id = r->id, .body = result};
+	const struct rpc_message m = { .kind = RPC_RESULT, .id = r->id, .body = result };
 
 	request_answer(r, &m, fds, n_fds);
 	json_decref(result);
@@ -456,14 +456,14 @@ void rpc_request_reply_fds(struct rpc_request *r, json_t *result, const int *fds
 
 void rpc_request_fault(struct rpc_request *r, const struct fault *fault)
 {
-	const struct rpc_message m = {.kind = RPC_FAULT, .id = r->id, .fault = *fault};
+	const struct rpc_message m = { .kind = RPC_FAULT, .id = r->id, .fault = *fault };
 
 	request_answer(r, &m, NULL, 0);
 }
 
 static int sync_wait(int fd, short events, usec_t deadline)
 {
-	struct pollfd pfd = {.fd = fd, .events = events};
+	struct pollfd pfd = { .fd = fd, .events = events };
 	int timeout_ms = -1;
 
 	if (deadline != USEC_INFINITY) {
@@ -501,7 +501,7 @@ static int sync_exchange(int fd, struct rpc_frame *out, struct rpc_reader *in, u
 				return 0;
 			}
 			rpc_message_fini(ret);
-			*ret = (struct rpc_message){0};
+			*ret = (struct rpc_message){ 0 };
 			rpc_reader_next(in);
 		}
 	}
@@ -513,8 +513,8 @@ int rpc_call_sync(int fd, const char *method, json_t *params, const int *fds, si
 {
 	/* Time counts up as ids must, over all calls on this connection, without a counter to keep.
 	 */
-	struct rpc_message m = {.kind = RPC_CALL, .id = clock_monotonic(), .body = params};
-	struct rpc_message answer = {0};
+	struct rpc_message m = { .kind = RPC_CALL, .id = clock_monotonic(), .body = params };
+	struct rpc_message answer = { 0 };
 	_cleanup_(rpc_frame_freep) struct rpc_frame *frame = NULL;
 	struct rpc_reader reader;
 	int r;

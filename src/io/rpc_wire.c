@@ -31,7 +31,7 @@ static void close_fds(int *fds, size_t *n_fds)
 
 void rpc_reader_init(struct rpc_reader *r)
 {
-	*r = (struct rpc_reader){0};
+	*r = (struct rpc_reader){ 0 };
 	buf_init(&r->bytes, LENGTH_BYTES + RPC_BODY_MAX);
 }
 
@@ -80,7 +80,7 @@ static int read_up_to(struct rpc_reader *r, int fd, size_t want)
 	while (buf_len(&r->bytes) < want) {
 		size_t have = buf_len(&r->bytes);
 		union fd_control control;
-		struct iovec iov = {.iov_len = want - have};
+		struct iovec iov = { .iov_len = want - have };
 		struct msghdr msg = {
 			.msg_iov = &iov,
 			.msg_iovlen = 1,
@@ -193,9 +193,10 @@ struct rpc_frame *rpc_frame_free(struct rpc_frame *f)
 int rpc_frame_send(struct rpc_frame *f, int fd)
 {
 	while (buf_len(&f->bytes) > 0) {
-		union fd_control control = {0};
-		struct iovec iov = {.iov_base = buf_data(&f->bytes), .iov_len = buf_len(&f->bytes)};
-		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+		union fd_control control = { 0 };
+		struct iovec iov = { .iov_base = buf_data(&f->bytes),
+				     .iov_len = buf_len(&f->bytes) };
+		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 		ssize_t n;
 
 		if (f->n_fds > 0) {

@@ -24,7 +24,7 @@ static int address_make(const char *path, struct sockaddr_un *ret, int *ret_dir_
 	int n;
 
 	*ret_dir_fd = -1;
-	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (path[0] == '\0') {
 		return -EINVAL;
 	}
@@ -152,7 +152,7 @@ int unix_pair(int ret_fds[2])
 int pid_lock(const char *path, int *ret_fd)
 {
 	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char text[16];
 	int n;
 
@@ -176,7 +176,7 @@ int pid_lock(const char *path, int *ret_fd)
 pid_t pid_lock_owner(const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
 	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK) {
 		return 0;
