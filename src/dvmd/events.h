@@ -39,6 +39,6 @@ void events_committed(struct events *ev);
 int events_listen(struct events *ev, void (*fn)(void *user), void *user,
 		  struct event_listener **ret) _must_check_;
 void events_unlisten(struct event_listener *l);
-/* For the feed and timelines: {"seq","time","type","session","vm","project","data"}. NULL on no
- * memory. */
+/* For the feed and timelines: {"id":seq,"at":time,"type","project":ID|null,"session":ID|null,
+ * "vm":ID|null,"data":{}}. NULL on no memory. */
 json_t *event_to_json(const struct event_row *e);

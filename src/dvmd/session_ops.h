@@ -32,7 +32,7 @@ struct session_spec {
 /* The session as it stands at once (state requested); the engine goes on. */
 int session_create(struct dvmd *d, const struct principal *p, const struct session_spec *spec,
 		   json_t **ret, struct fault *fault) _must_check_;
-/* {"sessions":[…],"next":ID|null}; `live`: only those that are not over. */
+/* {"items":[…],"next":ID|null}; `live`: only those that are not over. */
 int session_list(struct dvmd *d, const struct principal *p, const char *project, bool live,
 		 unsigned limit, const char *after, json_t **ret, struct fault *fault) _must_check_;
 int session_get(struct dvmd *d, const struct principal *p, const char *id, json_t **ret,
@@ -40,8 +40,9 @@ int session_get(struct dvmd *d, const struct principal *p, const char *id, json_
 /* Already ending or over: the same answer, no fault. */
 int session_end(struct dvmd *d, const struct principal *p, const char *id, json_t **ret,
 		struct fault *fault) _must_check_;
-int session_renew(struct dvmd *d, const struct principal *p, const char *id, json_t **ret,
-		  struct fault *fault) _must_check_;
+/* `lease` counts from now; 0: as long as at the start. */
+int session_renew(struct dvmd *d, const struct principal *p, const char *id, usec_t lease,
+		  json_t **ret, struct fault *fault) _must_check_;
 
 /* The callback comes when the attachment is there (or not): the attachment as in the session's
  * view. One that is there already with the same mode: the same answer. */
@@ -51,16 +52,16 @@ void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 void session_detach(struct dvmd *d, const struct principal *p, const char *id,
 		    const char *attachment, ops_reply_fn fn, void *user);
 
-/* {"events":[…]} of one session, oldest first; next = seq of the last or null. */
+/* {"items":[events of one session, oldest first],"next":seq of the last or null}. */
 int session_timeline(struct dvmd *d, const struct principal *p, const char *id, unsigned limit,
 		     uint64_t after, json_t **ret, struct fault *fault) _must_check_;
-/* {"recordings":[{"name","vm","size_bytes","format"}]}, also of sessions that are over. */
+/* {"items":[{"name","size_bytes","format"}]}, also of sessions that are over. */
 void recording_list(struct dvmd *d, const struct principal *p, const char *id, ops_reply_fn fn,
 		    void *user);
 /* {"data":BASE64,"size_bytes","eof"}; length at most 262144. */
 void recording_read(struct dvmd *d, const struct principal *p, const char *id, const char *name,
 		    uint64_t offset, size_t length, ops_reply_fn fn, void *user);
-/* As `image.list` of PROTOCOL.host; any principal. */
+/* {"items":[as in `image.list` of PROTOCOL.host]}; any principal. */
 void image_list(struct dvmd *d, const struct principal *p, ops_reply_fn fn, void *user);
 
 /* A verb of PROTOCOL.agent from inside a session's D-VM: {"text":…}. */

@@ -12,13 +12,13 @@
 
 typedef void (*ops_reply_fn)(const json_t *result, const struct fault *fault, void *user);
 
-/* project: NULL for all the principal sees. {"vms":[…],"next":ID|null} */
+/* project: NULL for all the principal sees. {"items":[…],"next":ID|null} */
 int vm_list(struct dvmd *d, const struct principal *p, const char *project, unsigned limit,
 	    const char *after, json_t **ret, struct fault *fault) _must_check_;
-/* With "detail": memory, vCPUs, disks, consoles; null when the host is away. */
+/* With "hardware": memory, vCPUs, disks, consoles; null when the host is away. */
 void vm_get(struct dvmd *d, const struct principal *p, const char *ref, ops_reply_fn fn,
 	    void *user);
-/* Administrator: domains that are not in the inventory: {"domains":[{"domain","state"}]}; `domain`
+/* Administrator: domains that are not in the inventory: {"items":[{"domain","state"}]}; `domain`
  * is what vm_adopt() takes. */
 void vm_candidates(struct dvmd *d, const struct principal *p, ops_reply_fn fn, void *user);
 /* Administrator. `domain`: UUID or the hypervisor's name; name NULL: made out of it; project NULL:
@@ -29,6 +29,6 @@ void vm_adopt(struct dvmd *d, const struct principal *p, const char *domain, con
 /* Administrator: out of the inventory; refused while a session has it. */
 void vm_release(struct dvmd *d, const struct principal *p, const char *ref, ops_reply_fn fn,
 		void *user);
-/* {"vm","verb","state"} */
+/* {"vm":ID,"action":VERB,"state"} */
 void vm_power(struct dvmd *d, const struct principal *p, const char *ref, enum power_verb verb,
 	      ops_reply_fn fn, void *user);

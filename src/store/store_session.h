@@ -23,7 +23,7 @@ struct session_row {
 	json_t *stacks;	     /* array of names; owned */
 	json_t *keys;	     /* array of SSH public keys; owned */
 	char host_key[256];  /* "" until the D-VM is up */
-	char placement[16];  /* auto, same-host, other-host */
+	char placement[16];  /* auto, same, other */
 	usec_t lease_length; /* microseconds */
 	usec_t lease_expires;
 	bool lease_warned;
