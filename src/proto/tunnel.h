@@ -11,7 +11,10 @@
 #define TUNNEL_PAYLOAD_MAX 65536
 #define TUNNEL_DATA_MAX (TUNNEL_PAYLOAD_MAX - 8)
 #define TUNNEL_SERVICE_MAX 96
-#define TUNNEL_CHANNELS_MAX 256
+#define TUNNEL_CHANNELS_MAX 256 /* opened by one side, at once */
+#define TUNNEL_CHANNEL_LAST (2 * TUNNEL_CHANNELS_MAX) /* numbers: 1 to this */
+#define TUNNEL_HELLO_BYTES (TUNNEL_HEADER_BYTES + 28)
+#define TUNNEL_FLUSH_BYTES 65552 /* zeros that end any unfinished frame, see PROTOCOL.tunnel §2 */
 #define TUNNEL_FROM_KEPT UINT64_MAX
 #define TUNNEL_FROM_LIVE (UINT64_MAX - 1)
 

@@ -3,10 +3,16 @@
  * One end of a tunnel connection: HELLO, the channel table, offsets and credits. Sans-I/O: the owner feeds what it
  * read with tunnel_link_input() and writes out what stands in tunnel_link_output().
  *
- * Theory of operation: callbacks run inside tunnel_link_input() only. They may call every function here but
- * tunnel_link_free(). Output is bounded: DATA is only accepted while tunnel_link_room() is not 0, small frames
+ * Theory of operation: callbacks run inside tunnel_link_input(), tunnel_link_output_sent() (writable() only) and
+ * tunnel_link_reset() (closed() only). They may call every function here but tunnel_link_free() and
+ * tunnel_link_input(). Output is bounded: DATA is only accepted while tunnel_link_room() is not 0, small frames
  * always fit (the peer cannot make us send more than it sends); a peer that makes output grow beyond its maximum
  * nevertheless gets -ENOBUFS out of the call that did it, and the owner drops the connection.
+ *
+ * A virtio-serial port has no connections: there, the owner calls tunnel_link_reset() where another would reconnect,
+ * that is when it sees the other end go away, when tunnel_link_input() fails (then tunnel_link_input(l, NULL, 0) again:
+ * it looks for a new start in what came behind the error), and, as a dialer, when all output is written and the
+ * link is not up after about a second.
  */
 #pragma once
 
@@ -21,11 +27,11 @@ struct tunnel_link_ops {
 	/* The peer opens `channel`: answer now or later with tunnel_link_accept() or tunnel_link_refuse(). */
 	void (*open)(struct tunnel_link *l, uint16_t channel, const char *service, uint8_t mode,
 		     uint64_t from, void *user);
-	/* Our open was granted. */
+	/* Our open was granted. Bytes from what we asked for up to `start`, if any, are no longer kept. */
 	void (*opened)(struct tunnel_link *l, uint16_t channel, uint64_t start, uint8_t mode, void *user);
 	void (*data)(struct tunnel_link *l, uint16_t channel, uint64_t offset, const uint8_t *p,
 		     size_t len, void *user);
-	/* length 0: unknown */
+	/* length 0: unknown. A gap uses no credit, but moves the offset towards the limit: give credit as for data. */
 	void (*gap)(struct tunnel_link *l, uint16_t channel, uint64_t offset, uint64_t length, void *user);
 	/* The peer raised its limit, or output drained (after tunnel_link_output_sent()): more can be sent. */
 	void (*writable)(struct tunnel_link *l, uint16_t channel, void *user);
@@ -36,22 +42,26 @@ struct tunnel_link_ops {
 	void (*closed)(struct tunnel_link *l, uint16_t channel, const char *reason, void *user);
 };
 
-/* `output_max` bytes of output are kept at most (at least 256 KiB). The dialer's HELLO stands in the output at
- * once. `user` is passed to every callback. */
+/* `output_max` bytes of output are kept at most (at least 256 KiB). A HELLO stands in the output at once. `user` is
+ * passed to every callback. */
 int tunnel_link_new(enum tunnel_role role, const struct tunnel_link_ops *ops, void *user, size_t output_max,
 		    struct tunnel_link **ret) _must_check_;
 struct tunnel_link *tunnel_link_free(struct tunnel_link *l); /* no callbacks */
-/* Forgets all (closed() for each channel) and starts anew: after a reconnect of the same port. */
+/* Forgets all (closed() for each channel), output included, and starts anew on the same port (see above). */
 void tunnel_link_reset(struct tunnel_link *l);
 bool tunnel_link_is_up(const struct tunnel_link *l);
 
-/* 0; -EPROTO (the peer broke the protocol: drop the connection), -ENOBUFS, -ENOMEM. */
+/* 0; -EPROTO (the peer broke the protocol: drop the connection), -ENOBUFS, -ENOMEM. After an error it takes nothing
+ * more until tunnel_link_reset(). */
 int tunnel_link_input(struct tunnel_link *l, const uint8_t *p, size_t len) _must_check_;
 /* What is to be written; consume with tunnel_link_output_sent(), which calls writable() for channels that waited. */
 struct buf *tunnel_link_output(struct tunnel_link *l);
 void tunnel_link_output_sent(struct tunnel_link *l, size_t len);
 
-/* Opens a channel; we accept `window` bytes at first. -ENOSPC when all numbers are in use. */
+/* Of all functions below: -ENOENT when there is no such channel, or it is closed; -EINVAL when it is not in the state
+ * for it; -ENOBUFS, -ENOMEM. */
+
+/* Opens a channel; we accept `window` bytes at first. -ENOSPC when all numbers are in use, -ENOTCONN when not up. */
 int tunnel_link_open(struct tunnel_link *l, const char *service, uint8_t mode, uint64_t from, uint64_t window,
 		     uint16_t *ret_channel) _must_check_;
 /* `start`: the offset of the first byte we shall send; `limit`: absolute, from 0, what the peer may send. */
@@ -60,9 +70,10 @@ int tunnel_link_refuse(struct tunnel_link *l, uint16_t channel, const char *reas
 
 /* Bytes that may be sent on the channel now: credit, and room in the output. */
 size_t tunnel_link_room(struct tunnel_link *l, uint16_t channel);
-/* Sends min(len, room) bytes in one or more DATA frames; returns how many, or -errno (-ENOENT: no such channel). */
+/* Sends min(len, room) bytes in one or more DATA frames; returns how many, or -errno (-EPIPE after our EOF). */
 ssize_t tunnel_link_send(struct tunnel_link *l, uint16_t channel, const void *p, size_t len);
-/* Absolute offset of the next byte we send / expect, and the limits in force. */
+/* Absolute offset of the next byte we send / expect, and the limits in force; also valid inside closed(). A limit may
+ * stand below the offset after a gap. 0 for no such channel. */
 uint64_t tunnel_link_tx_offset(const struct tunnel_link *l, uint16_t channel);
 uint64_t tunnel_link_tx_limit(const struct tunnel_link *l, uint16_t channel);
 uint64_t tunnel_link_rx_offset(const struct tunnel_link *l, uint16_t channel);
@@ -73,8 +84,9 @@ int tunnel_link_send_gap(struct tunnel_link *l, uint16_t channel, uint64_t lengt
 int tunnel_link_credit(struct tunnel_link *l, uint16_t channel, uint64_t limit) _must_check_;
 int tunnel_link_eof(struct tunnel_link *l, uint16_t channel) _must_check_;
 int tunnel_link_ctl(struct tunnel_link *l, uint16_t channel, const struct tunnel_ctl *ctl) _must_check_;
-/* Our end is done with the channel; what the peer still sends is discarded. "" = normal. */
+/* Our end is done with the channel; what the peer still sends is discarded. "" = normal. Refuses an open of the peer's
+ * that was not answered yet. */
 int tunnel_link_close(struct tunnel_link *l, uint16_t channel, const char *reason) _must_check_;
-/* Per-channel pointer for the owner. */
+/* Per-channel pointer for the owner; also there inside closed(). NULL for no such channel. */
 void tunnel_link_set_data(struct tunnel_link *l, uint16_t channel, void *data);
 void *tunnel_link_get_data(const struct tunnel_link *l, uint16_t channel);
