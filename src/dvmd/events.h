@@ -24,13 +24,14 @@ struct event_listener;
 int events_new(struct store *store, const struct config *config, struct events **ret) _must_check_;
 struct events *events_free(struct events *ev);
 
-/* Takes `data` (NULL: {}). session, vm, project: NULL where it has none. */
+/* Takes `data` (NULL: {}). session, vm, project (ids): NULL where it has none. */
 int events_add(struct events *ev, const char *type, const char *session, const char *vm,
 	       const char *project, json_t *data, struct fault *fault) _must_check_;
-/* outcome FAULT_NONE: "ok". `who` NULL: dvm itself. */
+/* outcome FAULT_NONE: "ok". `who` NULL: dvm itself. `session`: that it is done in or to, or NULL.
+ */
 int audit_add(struct events *ev, const struct principal *who, const char *project,
-	      const char *action, const char *object, const char *detail, enum fault_code outcome,
-	      struct fault *fault) _must_check_;
+	      const char *session, const char *action, const char *object, const char *detail,
+	      enum fault_code outcome, struct fault *fault) _must_check_;
 /* After each commit of a transaction that may have added some; calls the listeners when there are
  * new ones. */
 void events_committed(struct events *ev);
@@ -39,6 +40,5 @@ void events_committed(struct events *ev);
 int events_listen(struct events *ev, void (*fn)(void *user), void *user,
 		  struct event_listener **ret) _must_check_;
 void events_unlisten(struct event_listener *l);
-/* For the feed and timelines: {"id":seq,"at":time,"type","project":ID|null,"session":ID|null,
- * "vm":ID|null,"data":{}}. NULL on no memory. */
+/* As schema Event of openapi.yaml. NULL on no memory. */
 json_t *event_to_json(const struct event_row *e);

@@ -10,7 +10,7 @@ struct attach_spec {
 	enum attachment_kind kind;
 	const char *target; /* id or name; NULL: all the session's targets (console), the first
 			       (disk) */
-	const char *mode;   /* disk: "ro" or "rw" (NULL: rw); consoles: NULL */
+	const char *mode; /* disk: "ro", "rw"; NULL: rw where the rights allow it; consoles: NULL */
 };
 
 /* All borrowed. */
@@ -22,7 +22,7 @@ struct session_spec {
 	size_t n_stacks;
 	const char *keys[SESSION_KEYS_MAX]; /* SSH public keys: "ssh-ed25519 AAAA… comment" */
 	size_t n_keys;
-	const char *placement;				    /* NULL: auto */
+	const char *placement;				    /* auto, same, other; NULL: auto */
 	usec_t lease;					    /* 0: default */
 	struct attach_spec attach[SESSION_ATTACHMENTS_MAX]; /* besides the consoles, which are
 							       always attached */
@@ -44,8 +44,10 @@ int session_end(struct dvmd *d, const struct principal *p, const char *id, json_
 int session_renew(struct dvmd *d, const struct principal *p, const char *id, usec_t lease,
 		  json_t **ret, struct fault *fault) _must_check_;
 
-/* The callback comes when the attachment is there (or not): the attachment as in the session's
- * view. One that is there already with the same mode: the same answer. */
+/* The callback comes when the attachment is there (or failed: a fault), at the latest after
+ * ATTACH_ANSWER_MAX: then with the attachment as it stands ("state":"wanted" or "detaching").
+ * One that is there already with the same mode: the same answer. */
+#define ATTACH_ANSWER_MAX (20 * USEC_PER_SEC)
 void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 		    const struct attach_spec *spec, ops_reply_fn fn, void *user);
 /* By attachment id. Comes when it is gone. */

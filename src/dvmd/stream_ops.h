@@ -23,7 +23,8 @@ struct stream_spec {
 	bool raw;
 };
 
-/* {"ticket","url":"/v1/streams/TICKET","expires","service","mode","raw"}: granted at the relay too. */
+/* {"ticket","url":"/v1/streams/TICKET","expires","service","mode","raw"}: granted at the relay too.
+ */
 void stream_open(struct dvmd *d, const struct principal *p, const struct stream_spec *spec,
 		 ops_reply_fn fn, void *user);
 /* For dvm-gate (ticket.redeem): {"path","raw"}; burns it. FAULT_TICKET_INVALID for all that is no

@@ -23,11 +23,16 @@ struct principal {
 	size_t n_projects;
 	char session[ID_MAX]; /* a D-VM speaks for its session: only that session and its targets
 				 exist. Else "" */
-	char request[ID_MAX]; /* id of the request it makes now, for the audit; set by the caller */
+	char request[ID_MAX +
+		     32]; /* id of the request it makes now, for the audit; set by the caller */
 };
 
 /* All rights of `p` in a project. */
 unsigned principal_rights(const struct principal *p, const char *project);
+
+/* The projects where it has one of `rights`, as `projects` of store.h, to be freed; *ret is NULL
+ * for all. -ENOMEM. */
+int principal_projects(const struct principal *p, unsigned rights, char **ret) _must_check_;
 
 struct identity;
 

@@ -9,9 +9,12 @@
  *
  * Every function returns 0, -ENOENT (no such row), -EEXIST (a unique name or id is taken) without a
  * fault, or -EREMOTEIO with one (store-full, internal); what it changes outside of a transaction is
- * a transaction of its own. Times are CLOCK_REALTIME in microseconds, 0: never. Lists are paged:
- * rows come in the order of their key, behind `after` ("" or 0: from the start), at most `limit` of
- * them (clamped to STORE_PAGE_MAX).
+ * a transaction of its own.
+ *
+ * Times are CLOCK_REALTIME in microseconds, 0: never. Lists are paged: rows come in the order of
+ * their key, behind `after` (NULL, "" or 0: from the start), at most `limit` of them (clamped to
+ * STORE_PAGE_MAX). `projects` in a list cuts it to those: ids with a comma before, between and
+ * behind them (",p-1,p-2,"); NULL: all.
  */
 #pragma once
 

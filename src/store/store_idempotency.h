@@ -7,7 +7,7 @@
 
 struct idempotency_row {
 	char user[ID_MAX];
-	char key[96];
+	char key[132];
 	char request_hash[65]; /* SHA-256 of method, path and body, hex */
 	int status;	       /* 0: the first request is still being answered */
 	char *body;	       /* owned; NULL while status is 0 */

@@ -31,20 +31,21 @@ int store_project_list(struct store *s, unsigned limit, const char *after, struc
 		       size_t *ret_n, struct fault *fault) _must_check_;
 
 struct member_row {
-	char project[ID_MAX], project_name[NAME_MAX_LEN], user[ID_MAX];
+	char project[ID_MAX], project_name[NAME_MAX_LEN];
+	char user[ID_MAX], user_name[NAME_MAX_LEN];
 	unsigned rights; /* 0 removes the member */
 };
 int store_member_set(struct store *s, const struct member_row *m, struct fault *fault) _must_check_;
-/* The projects of a user, by id. */
-int store_member_list(struct store *s, const char *user, unsigned limit, struct member_row **ret,
-		      size_t *ret_n, struct fault *fault) _must_check_;
+/* Of one user, or of one project (the other NULL), ordered by the other's id. */
+int store_member_list(struct store *s, const char *user, const char *project, unsigned limit,
+		      struct member_row **ret, size_t *ret_n, struct fault *fault) _must_check_;
 
 struct token_row {
-	char id[ID_MAX]; /* t-… */
-	char user[ID_MAX];
-	char name[NAME_MAX_LEN]; /* for its owner: "laptop" */
-	char hash[65];		 /* SHA-256 of the token, hex */
-	unsigned rights;	 /* what it lets through of its user's */
+	char id[ID_MAX];			    /* t-… */
+	char user[ID_MAX], user_name[NAME_MAX_LEN]; /* the name is set by reading */
+	char name[NAME_MAX_LEN];		    /* for its owner: "laptop" */
+	char hash[65];				    /* SHA-256 of the token, hex */
+	unsigned rights;			    /* what it lets through of its user's */
 	usec_t created, expires /* 0: never */, last_used;
 	bool revoked;
 };

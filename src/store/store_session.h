@@ -37,15 +37,15 @@ void session_row_fini(struct session_row *row);
 struct session_row *session_rows_free(struct session_row *rows, size_t n);
 
 struct session_filter {
-	const char *project; /* NULL: all */
-	const char *owner;   /* NULL: all */
-	bool live;	     /* only those that are not over */
+	const char *projects; /* see store.h */
+	bool live;	      /* only those that are not over */
 };
 
 int store_session_add(struct store *s, const struct session_row *row,
 		      struct fault *fault) _must_check_;
 int store_session_get(struct store *s, const char *id, struct session_row *ret,
 		      struct fault *fault) _must_check_;
+/* Newest first; `after` is an id. */
 int store_session_list(struct store *s, const struct session_filter *filter, unsigned limit,
 		       const char *after, struct session_row **ret, size_t *ret_n,
 		       struct fault *fault) _must_check_;
@@ -101,6 +101,7 @@ int store_attachment_add(struct store *s, const struct attachment_row *a,
 			 struct fault *fault) _must_check_;
 int store_attachment_get(struct store *s, const char *id, struct attachment_row *ret,
 			 struct fault *fault) _must_check_;
+#define SESSION_ATTACHMENTS_EVER 256 /* live and gone */
 /* All of a session in the order they were made. */
 int store_attachment_list(struct store *s, const char *session, struct attachment_row **ret,
 			  size_t *ret_n, struct fault *fault) _must_check_;

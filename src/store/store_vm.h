@@ -31,8 +31,8 @@ int store_vm_by_name(struct store *s, const char *project, const char *name, str
 		     struct fault *fault) _must_check_;
 int store_vm_by_domain(struct store *s, const char *domain, struct vm_row *ret,
 		       struct fault *fault) _must_check_;
-/* project: NULL for all. *ret is an array for free(). */
-int store_vm_list(struct store *s, const char *project, unsigned limit, const char *after,
+/* *ret is an array for free(). */
+int store_vm_list(struct store *s, const char *projects, unsigned limit, const char *after,
 		  struct vm_row **ret, size_t *ret_n, struct fault *fault) _must_check_;
 int store_vm_set_state(struct store *s, const char *id, enum vm_state state,
 		       struct fault *fault) _must_check_;
