@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One source, its scrollback, many readers, one writer. See hub.h. */
+#include "hub.h"
+
+#include "cleanup.h"
+#include "list.h"
+
+struct hub {
+	struct ring *ring;
+	bool writable; /* the stream's own rule */
+	bool source, source_writable;
+	void (*input_ready)(void *user);
+	void *input_user;
+	struct buf input;
+	struct list readers;
+	size_t n_readers;
+	struct hub_reader *writer;
+};
+
+struct hub_reader {
+	struct hub *hub;
+	struct list of_hub;
+	const struct hub_reader_ops *ops;
+	void *user;
+	uint8_t mode;
+	uint64_t offset;
+	uint64_t mark; /* number of the next mark that the reader has not seen */
+	bool idle;     /* hub_reader_next() had nothing */
+};
+
+int hub_new_take(struct ring *ring, bool writable, struct hub **ret)
+{
+	struct hub *h = calloc(1, sizeof(*h));
+
+	if (!h) {
+		return -ENOMEM;
+	}
+	h->ring = ring;
+	h->writable = writable;
+	buf_init(&h->input, HUB_INPUT_MAX);
+	list_init(&h->readers);
+	*ret = h;
+	return 0;
+}
+
+struct hub *hub_free(struct hub *h)
+{
+	if (!h) {
+		return NULL;
+	}
+	assert(list_empty(&h->readers));
+	buf_fini(&h->input);
+	ring_close(h->ring);
+	free(h);
+	return NULL;
+}
+
+static void readers_wake(struct hub *h)
+{
+	struct hub_reader *r;
+
+	list_for_each (r, &h->readers, of_hub) {
+		if (r->idle) {
+			r->idle = false;
+			r->ops->ready(r->user);
+		}
+	}
+}
+
+static void readers_tell_source(struct hub *h)
+{
+	struct hub_reader *r;
+
+	list_for_each (r, &h->readers, of_hub) {
+		r->ops->source(h->source, r->user);
+	}
+}
+
+void hub_source_up(struct hub *h, bool writable, bool fresh, void (*input_ready)(void *user),
+		   void *user)
+{
+	bool was = h->source;
+
+	/* Before the first byte of all nothing can have been lost. */
+	if (!fresh && ring_head(h->ring) > 0) {
+		ring_mark(h->ring);
+		readers_wake(h);
+	}
+	h->source = true;
+	h->source_writable = writable;
+	h->input_ready = input_ready;
+	h->input_user = user;
+	if (!was) {
+		readers_tell_source(h);
+	}
+}
+
+void hub_source_down(struct hub *h)
+{
+	if (!h->source) {
+		return;
+	}
+	h->source = false;
+	h->input_ready = NULL;
+	hub_input_sent(h, buf_len(&h->input));
+	readers_tell_source(h);
+}
+
+void hub_feed(struct hub *h, const void *p, size_t len)
+{
+	if (len == 0) {
+		return;
+	}
+	ring_append(h->ring, p, len);
+	readers_wake(h);
+}
+
+struct buf *hub_input(struct hub *h)
+{
+	return &h->input;
+}
+
+void hub_input_sent(struct hub *h, size_t len)
+{
+	buf_consume(&h->input, len);
+	if (len > 0 && h->writer && buf_len(&h->input) < HUB_INPUT_WINDOW) {
+		h->writer->ops->input_room(h->writer->user);
+	}
+}
+
+struct ring *hub_ring(struct hub *h)
+{
+	return h->ring;
+}
+
+bool hub_has_source(const struct hub *h)
+{
+	return h->source;
+}
+
+bool hub_writable(const struct hub *h)
+{
+	return h->writable;
+}
+
+bool hub_has_writer(const struct hub *h)
+{
+	return h->writer != NULL;
+}
+
+size_t hub_readers(const struct hub *h)
+{
+	return h->n_readers;
+}
+
+/* The one place where writing changes hands. */
+static bool writer_try(struct hub_reader *r)
+{
+	struct hub *h = r->hub;
+	struct hub_reader *old = h->writer;
+
+	if (old == r) {
+		return true;
+	}
+	if (!h->writable || !(r->mode & TUNNEL_MODE_WRITE) ||
+	    (old && !(r->mode & TUNNEL_MODE_TAKE))) {
+		return false;
+	}
+	h->writer = r;
+	if (old) {
+		old->ops->writer(false, old->user);
+	}
+	return true;
+}
+
+static uint64_t reader_start(const struct hub *h, uint64_t from)
+{
+	uint64_t floor = ring_floor(h->ring), head = ring_head(h->ring);
+
+	if (from == TUNNEL_FROM_LIVE) {
+		return head;
+	}
+	/* Also for an offset that has not been yet: the reader knows another stream than this one.
+	 */
+	if (from < floor || from > head) {
+		return floor;
+	}
+	return from;
+}
+
+enum fault_code hub_reader_new(struct hub *h, const struct hub_reader_ops *ops, void *user,
+			       uint64_t from, uint8_t mode, struct hub_reader **ret)
+{
+	struct hub_reader *r;
+
+	if (h->n_readers >= HUB_READERS_MAX) {
+		return FAULT_QUOTA;
+	}
+	if (!(mode & TUNNEL_MODE_READ) && !h->writable) {
+		return FAULT_CONSOLE_READ_ONLY;
+	}
+	if (!(mode & (TUNNEL_MODE_READ | TUNNEL_MODE_TAKE)) && h->writer) {
+		return FAULT_WRITER_TAKEN;
+	}
+	r = calloc(1, sizeof(*r));
+	if (!r) {
+		return FAULT_INTERNAL;
+	}
+	r->hub = h;
+	r->ops = ops;
+	r->user = user;
+	r->mode = mode;
+	r->offset = reader_start(h, from);
+	r->mark = ring_mark_seek(h->ring, from == TUNNEL_FROM_LIVE ? UINT64_MAX : r->offset);
+	list_add_tail(&h->readers, &r->of_hub);
+	h->n_readers++;
+	(void)writer_try(r);
+	*ret = r;
+	return FAULT_NONE;
+}
+
+struct hub_reader *hub_reader_free(struct hub_reader *r)
+{
+	if (!r) {
+		return NULL;
+	}
+	if (r->hub->writer == r) {
+		r->hub->writer = NULL;
+	}
+	list_del(&r->of_hub);
+	r->hub->n_readers--;
+	free(r);
+	return NULL;
+}
+
+uint64_t hub_reader_offset(const struct hub_reader *r)
+{
+	return r->offset;
+}
+
+bool hub_reader_is_writer(const struct hub_reader *r)
+{
+	return r->hub->writer == r;
+}
+
+bool hub_reader_take(struct hub_reader *r)
+{
+	return writer_try(r);
+}
+
+void hub_reader_next(struct hub_reader *r, struct hub_chunk *ret)
+{
+	struct ring *ring = r->hub->ring;
+	uint64_t floor = ring_floor(ring), mark, len;
+
+	*ret = (struct hub_chunk){ .kind = HUB_NOTHING, .offset = r->offset };
+	if (!(r->mode & TUNNEL_MODE_READ)) {
+		return;
+	}
+	if (r->offset < floor) {
+		ret->kind = HUB_GAP;
+		ret->len = floor - r->offset;
+		return;
+	}
+	len = ring_peek(ring, r->offset, &ret->bytes);
+	if (ring_mark_get(ring, &r->mark, &mark)) {
+		if (mark <= r->offset) {
+			ret->kind = HUB_GAP;
+			return;
+		}
+		len = MIN(len, mark - r->offset);
+	}
+	if (len == 0) {
+		r->idle = true;
+		return;
+	}
+	ret->kind = HUB_BYTES;
+	ret->len = len;
+}
+
+void hub_reader_took(struct hub_reader *r, const struct hub_chunk *chunk, size_t len)
+{
+	if (chunk->kind == HUB_BYTES) {
+		assert(len <= chunk->len);
+		r->offset += len;
+	} else if (chunk->kind == HUB_GAP) {
+		r->offset += chunk->len;
+		if (chunk->len == 0) {
+			r->mark = ring_mark_seek(r->hub->ring, r->offset + 1);
+		}
+	}
+}
+
+size_t hub_reader_input_room(const struct hub_reader *r)
+{
+	size_t len = buf_len(&r->hub->input);
+
+	return r->hub->writer == r && len < HUB_INPUT_WINDOW ? HUB_INPUT_WINDOW - len : 0;
+}
+
+int hub_reader_write(struct hub_reader *r, const void *p, size_t len)
+{
+	struct hub *h = r->hub;
+	bool was_empty = buf_len(&h->input) == 0;
+	int err;
+
+	if (len == 0 || h->writer != r || !h->source || !h->source_writable) {
+		return 0;
+	}
+	err = buf_append(&h->input, p, len);
+	if (err < 0) {
+		return err;
+	}
+	if (was_empty) {
+		h->input_ready(h->input_user);
+	}
+	return 0;
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scrollback: what is kept, over restarts, SIGKILL at any instant and damaged files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "ring.h"
+#include "test.h"
+
+static const uint8_t boot_a[RING_BOOT_ID_BYTES] = "boot a";
+static const uint8_t boot_b[RING_BOOT_ID_BYTES] = "boot b";
+
+static int file_new(void)
+{
+	int fd = memfd_create("ring", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static struct ring *ring_of(int fd, size_t size, const uint8_t *boot)
+{
+	struct ring *r = NULL;
+
+	assert_int_equal(ring_open(fd, size, boot, &r), 0);
+	return r;
+}
+
+/* The byte that the tests put at an offset: the offset can be told from any four of them. */
+static uint8_t byte_at(uint64_t offset)
+{
+	uint64_t x = offset * 0x9e3779b97f4a7c15u;
+
+	return (uint8_t)(x >> 56);
+}
+
+static void append(struct ring *r, size_t len)
+{
+	_cleanup_free_ uint8_t *p = malloc(len + 1);
+	uint64_t head = ring_head(r);
+
+	assert_non_null(p);
+	for (size_t i = 0; i < len; i++) {
+		p[i] = byte_at(head + i);
+	}
+	ring_append(r, p, len);
+	assert_int_equal(ring_head(r), head + len);
+}
+
+static void check_all(const struct ring *r)
+{
+	for (uint64_t at = ring_floor(r); at < ring_head(r);) {
+		const uint8_t *p;
+		size_t n = ring_peek(r, at, &p);
+
+		assert_true(n > 0);
+		for (size_t i = 0; i < n; i++) {
+			assert_int_equal(p[i], byte_at(at + i));
+		}
+		at += n;
+	}
+}
+
+static void keeps_the_last_bytes(void **state)
+{
+	_cleanup_close_ int fd = file_new();
+	struct ring *r = ring_of(fd, 5000, boot_a);
+	const uint8_t *p;
+
+	(void)state;
+	assert_int_equal(ring_floor(r), 0);
+	assert_int_equal(ring_peek(r, 0, &p), 0);
+	srandom(2);
+	for (int i = 0; i < 3000; i++) {
+		uint64_t head;
+
+		append(r, (size_t)random() % (i % 50 == 0 ? 20000 : 300));
+		head = ring_head(r);
+		assert_int_equal(ring_floor(r), head > 5000 ? head - 5000 : 0);
+		check_all(r);
+	}
+	ring_close(r);
+}
+
+static void goes_on_in_the_next_process(void **state)
+{
+	_cleanup_close_ int fd = file_new();
+	uint64_t head = 0;
+
+	(void)state;
+	for (int i = 0; i < 40; i++) {
+		/* Another size is asked for later: the file keeps its own. */
+		struct ring *r = ring_of(fd, i == 0 ? 4096 : 8192, i % 2 ? boot_a : boot_b);
+
+		assert_int_equal(ring_head(r), head);
+		check_all(r);
+		append(r, 777);
+		head += 777;
+		assert_int_equal(ring_floor(r), head > 4096 ? head - 4096 : 0);
+		ring_close(r);
+	}
+}
+
+/* A writer is killed at whatever instant; what the next process finds must be whole. */
+static void survives_sigkill(void **state)
+{
+	_cleanup_close_ int fd = file_new();
+	uint64_t head = 0;
+
+	(void)state;
+	ring_close(ring_of(fd, 4096, boot_a));
+	for (int i = 0; i < 60; i++) {
+		pid_t pid = fork();
+		struct ring *r;
+		uint64_t number = 0, at, last = 0;
+		int status;
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			r = ring_of(fd, 4096, boot_a);
+			for (uint64_t k = 0;; k++) {
+				append(r, (size_t)(k * 37 % 5000));
+				if (k % 5 == 0) {
+					ring_mark(r);
+				}
+			}
+		}
+		usleep(500 + (useconds_t)random() % 3000);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		r = ring_of(fd, 4096, boot_a);
+		assert_true(ring_head(r) >= head);
+		head = ring_head(r);
+		check_all(r);
+		while (ring_mark_get(r, &number, &at)) {
+			assert_true(at >= last && at <= head);
+			last = at;
+			number++;
+		}
+		ring_close(r);
+	}
+	assert_true(head > 4096);
+}
+
+/* Appends in a process that ends without closing the ring. */
+static void append_and_die(int fd, const uint8_t *boot, size_t len)
+{
+	struct ring_origin origin = { .device = 1, .inode = 2, .base = 3 };
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct ring *r = ring_of(fd, 4096, boot);
+
+		append(r, len);
+		ring_origin_set(r, &origin);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void another_boot_keeps_offsets_only(void **state)
+{
+	_cleanup_close_ int fd = file_new();
+	struct ring_origin origin;
+	uint64_t number = 0, at;
+	struct ring *r;
+
+	(void)state;
+	append_and_die(fd, boot_a, 600);
+	append_and_die(fd, boot_a, 400); /* the same boot: all is there */
+	r = ring_of(fd, 4096, boot_a);
+	assert_int_equal(ring_floor(r), 0);
+	check_all(r);
+	ring_close(r);
+	append_and_die(fd, boot_a, 10);
+	r = ring_of(fd, 4096, boot_b); /* as if the machine had died */
+	assert_int_equal(ring_head(r), 1010);
+	assert_int_equal(ring_floor(r), 1010);
+	assert_true(ring_mark_get(r, &number, &at));
+	assert_int_equal(at, 1010);
+	ring_origin_get(r, &origin);
+	assert_int_equal(origin.inode, 0);
+	append(r, 10);
+	check_all(r);
+	ring_close(r);
+}
+
+static void marks(void **state)
+{
+	_cleanup_close_ int fd = file_new();
+	struct ring *r = ring_of(fd, 65536, boot_a);
+	uint64_t number = 0, at;
+
+	(void)state;
+	assert_false(ring_mark_get(r, &number, &at));
+	assert_int_equal(ring_mark_seek(r, 0), 0);
+	for (int i = 0; i < 100; i++) {
+		append(r, 10);
+		ring_mark(r);
+		ring_mark(r); /* the same one */
+	}
+	for (uint64_t n = 0; n < 100; n++) {
+		number = n;
+		assert_true(ring_mark_get(r, &number, &at));
+		assert_int_equal(number, n);
+		assert_int_equal(at, (n + 1) * 10);
+	}
+	assert_int_equal(ring_mark_seek(r, 0), 0);
+	assert_int_equal(ring_mark_seek(r, 10), 0);
+	assert_int_equal(ring_mark_seek(r, 11), 1);
+	assert_int_equal(ring_mark_seek(r, UINT64_MAX), 100);
+	assert_int_equal(ring_floor(r), 0);
+	for (int i = 0; i < 100; i++) {
+		append(r, 10);
+		ring_mark(r);
+	}
+	/* Bytes before a mark that is no longer known are given up with it. */
+	number = 0;
+	assert_true(ring_mark_get(r, &number, &at));
+	assert_int_equal(number, 200 - RING_MARKS_MAX);
+	assert_int_equal(ring_floor(r), at - 10);
+	ring_close(r);
+	r = ring_of(fd, 65536, boot_a);
+	number = 199;
+	assert_true(ring_mark_get(r, &number, &at));
+	assert_int_equal(at, 2000);
+	ring_close(r);
+}
+
+static void origin(void **state)
+{
+	_cleanup_close_ int fd = file_new();
+	struct ring *r = ring_of(fd, 4096, boot_a);
+	struct ring_origin o = { .device = 7, .inode = 8, .base = 9 };
+
+	(void)state;
+	ring_origin_set(r, &o);
+	ring_close(r);
+	r = ring_of(fd, 4096, boot_a);
+	memset(&o, 0, sizeof(o));
+	ring_origin_get(r, &o);
+	assert_int_equal(o.device, 7);
+	assert_int_equal(o.inode, 8);
+	assert_int_equal(o.base, 9);
+	ring_close(r);
+}
+
+/* Any bytes in the header: the file is either consistent or made anew; no crash. */
+static void damaged_files(void **state)
+{
+	uint8_t saved[RING_HEADER_BYTES];
+
+	(void)state;
+	srandom(3);
+	for (int i = 0; i < 2000; i++) {
+		_cleanup_close_ int fd = file_new();
+		struct ring *r = ring_of(fd, 4096, boot_a);
+		uint64_t number = 0, at;
+		const uint8_t *p;
+
+		append(r, 6000);
+		ring_mark(r);
+		append(r, 100);
+		ring_close(r);
+		assert_int_equal(pread(fd, saved, sizeof(saved), 0), sizeof(saved));
+		for (int k = 0; k < 3; k++) {
+			saved[random() % 256] = (uint8_t)(random() % 4 ? random() : 0xff);
+		}
+		assert_int_equal(pwrite(fd, saved, sizeof(saved), 0), sizeof(saved));
+		if (i % 10 == 0) {
+			assert_int_equal(ftruncate(fd, random() % 9000), 0);
+		}
+		r = ring_of(fd, 4096, boot_a);
+		assert_true(ring_head(r) - ring_floor(r) <= 4096);
+		for (at = ring_floor(r); at < ring_head(r);) {
+			at += ring_peek(r, at, &p);
+		}
+		while (ring_mark_get(r, &number, &at)) {
+			assert_true(at <= ring_head(r));
+			number++;
+		}
+		append(r, 5000);
+		ring_close(r);
+	}
+}
+
+static void refuses_sizes_and_full_disks(void **state)
+{
+	_cleanup_close_ int fd = file_new();
+	struct rlimit limit = { .rlim_cur = 8192, .rlim_max = RLIM_INFINITY };
+	struct ring *r = NULL;
+
+	(void)state;
+	assert_int_equal(ring_open(fd, RING_SIZE_MIN - 1, boot_a, &r), -EINVAL);
+	assert_int_equal(ring_open(fd, (size_t)RING_SIZE_MAX + 1, boot_a, &r), -EINVAL);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(ring_open(fd, 65536, boot_a, &r), -EFBIG);
+	assert_null(r);
+	limit.rlim_cur = RLIM_INFINITY;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(ring_open(-1, 65536, boot_a, &r), -EBADF);
+	assert_null(ring_close(NULL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keeps_the_last_bytes),
+		cmocka_unit_test(goes_on_in_the_next_process),
+		cmocka_unit_test(survives_sigkill),
+		cmocka_unit_test(another_boot_keeps_offsets_only),
+		cmocka_unit_test(marks),
+		cmocka_unit_test(origin),
+		cmocka_unit_test(damaged_files),
+		cmocka_unit_test(refuses_sizes_and_full_disks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
