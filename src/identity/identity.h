@@ -67,5 +67,3 @@ int local_token_create(struct store *store, const char *user, const char *name, 
  * exists already. */
 int local_bootstrap(struct store *store, char ret_token[LOCAL_TOKEN_MAX],
 		    struct fault *fault) _must_check_;
-/* SHA-256, hex: of tokens, tickets and request bodies. */
-void sha256_hex(const void *p, size_t len, char out[65]);
