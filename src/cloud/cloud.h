@@ -11,6 +11,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <systemd/sd-event.h>
 
 #include "store_vm.h"
 
@@ -57,7 +58,8 @@ struct cloud_ops {
 	/* Asks for all domains and takes each as observed; `fn` (may be NULL) gets what domains()
 	 * gave. */
 	void (*refresh)(struct cloud *c, cloud_json_fn fn, void *user);
-	struct cloud *(*free)(struct cloud *c); /* outstanding callbacks do not come any more */
+	/* Not while calls to dvm-hostd are open: end those first. */
+	struct cloud *(*free)(struct cloud *c);
 };
 
 /* Drivers begin their own struct with this. */
@@ -81,6 +83,6 @@ struct cloud_port {
 };
 
 /* `port` is copied. */
-int cloud_local_new(struct store *store, const struct cloud_port *port,
+int cloud_local_new(sd_event *event, struct store *store, const struct cloud_port *port,
 		    struct cloud **ret) _must_check_;
 struct cloud *cloud_free(struct cloud *c);
