@@ -144,6 +144,13 @@ void buf_consume(struct buf *b, size_t len)
 	b->head = b->tail = 0;
 }
 
+void buf_truncate(struct buf *b, size_t len)
+{
+	assert(len <= buf_len(b));
+	b->tail = b->head + len;
+	buf_consume(b, 0);
+}
+
 void buf_clear(struct buf *b)
 {
 	buf_consume(b, buf_len(b));

@@ -43,6 +43,8 @@ int buf_reserve(struct buf *b, size_t len, uint8_t **ret_p) _must_check_;
 void buf_commit(struct buf *b, size_t len);
 /* `len` must be <= buf_len(). */
 void buf_consume(struct buf *b, size_t len);
+/* Drops all but the first `len` bytes; `len` must be <= buf_len(). */
+void buf_truncate(struct buf *b, size_t len);
 void buf_clear(struct buf *b);
 /* One read()/write() on a non-blocking fd: bytes moved, 0 at end of file (read only), -errno (-EAGAIN). */
 ssize_t buf_read_fd(struct buf *b, int fd, size_t max);

@@ -93,5 +93,7 @@ struct tunnel_frame {
 int tunnel_decode(const uint8_t *p, size_t len, struct tunnel_frame *ret_frame, size_t *ret_used) _must_check_;
 /* Appends one frame. -ENOBUFS, -ENOMEM as buf_append(); -EINVAL for a frame that cannot be encoded. */
 int tunnel_encode(struct buf *out, const struct tunnel_frame *frame) _must_check_;
+/* Length of the whole frame whose header is at p. */
+size_t tunnel_frame_size(const uint8_t header[TUNNEL_HEADER_BYTES]);
 /* Bytes at the head of [p, p+len) that cannot be the start of a HELLO frame (see PROTOCOL.tunnel §2). */
 size_t tunnel_skip_to_hello(const uint8_t *p, size_t len);

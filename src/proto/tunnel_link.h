@@ -9,9 +9,8 @@
  * always fit (the peer cannot make us send more than it sends); a peer that makes output grow beyond its maximum
  * nevertheless gets -ENOBUFS out of the call that did it, and the owner drops the connection.
  *
- * A virtio-serial port has no connections: there, the owner calls tunnel_link_reset() where another would reconnect,
- * that is when it sees the other end go away, when tunnel_link_input() fails (then tunnel_link_input(l, NULL, 0) again:
- * it looks for a new start in what came behind the error), and, as a dialer, when all output is written and the
+ * A virtio-serial port has no connections that could be dropped. There, the owner sets tunnel_link_set_portlike(), and
+ * calls tunnel_link_reset() when it sees the other end go away and, as a dialer, when all output is written and the
  * link is not up after about a second.
  */
 #pragma once
@@ -47,8 +46,11 @@ struct tunnel_link_ops {
 int tunnel_link_new(enum tunnel_role role, const struct tunnel_link_ops *ops, void *user, size_t output_max,
 		    struct tunnel_link **ret) _must_check_;
 struct tunnel_link *tunnel_link_free(struct tunnel_link *l); /* no callbacks */
-/* Forgets all (closed() for each channel), output included, and starts anew on the same port (see above). */
+/* Forgets all (closed() for each channel), output included, and starts anew. */
 void tunnel_link_reset(struct tunnel_link *l);
+/* For a port without connections: tunnel_link_input() does not fail but starts anew by itself, and goes on with what
+ * came behind the error. */
+void tunnel_link_set_portlike(struct tunnel_link *l);
 bool tunnel_link_is_up(const struct tunnel_link *l);
 
 /* 0; -EPROTO (the peer broke the protocol: drop the connection), -ENOBUFS, -ENOMEM. After an error it takes nothing
