@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# What people and scripts type; meson does the work.
+PREFIX ?= /usr/local
+BUILD ?= build
+DESTDIR ?=
+
+.PHONY: all setup install check bench demo clean
+
+# BUILD/root holds the programs as they are installed, to be run and tested from the tree.
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+	meson install -C $(BUILD) --no-rebuild --only-changed --quiet --destdir "$(abspath $(BUILD))/root"
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD) --prefix "$(PREFIX)"
+
+# The packages of packages/debian-12, where any is missing.
+setup:
+	tests/setup
+
+install: $(BUILD)/build.ninja
+	meson configure $(BUILD) -Dprefix="$(abspath $(PREFIX))"
+	ninja -C $(BUILD)
+	meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir "$(abspath $(DESTDIR))")
+
+check: setup
+	$(MAKE) all
+	tests/run
+
+bench: setup
+	$(MAKE) all
+	tests/bench/run
+
+demo: setup
+	$(MAKE) all
+	KEEP=$(KEEP) demo/run
+
+clean:
+	rm -rf $(BUILD)
