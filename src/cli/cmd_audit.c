@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvm audit: what was done and what was refused. */
+#include "cleanup.h"
+#include "commands.h"
+#include "session.h"
+#include "view.h"
+
+static const struct view_column columns[] = {
+	{ "TIME", "at", view_time }, { "USER", "user" },     { "PROJECT", "project" },
+	{ "ACTION", "action" },	     { "OBJECT", "object" }, { "OUTCOME", "outcome" },
+	{ "CODE", "code" },	     { "DETAIL", "detail" }, VIEW_END,
+};
+
+static int run(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_free_ char *session = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_(json_decrefp) json_t *items = NULL;
+	int r;
+
+	if (args_value(args, "session")) {
+		r = session_id(args_value(args, "session"), &session, fault);
+		if (r < 0) {
+			return r;
+		}
+	}
+	path = session ? rest_path("/v1/audit?session=%s", session) : rest_path("/v1/audit");
+	r = cli_list(cli, path, &items, fault);
+	if (r < 0) {
+		return r;
+	}
+	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
+}
+
+static const struct option_def options[] = {
+	{ "session", 's', "SESSION", "only what belongs to this session" },
+	OPTION_JSON,
+	OPTION_END,
+};
+
+const struct command cmd_audit = {
+	.name = "audit",
+	.words = "",
+	.summary = "show what was done and what was refused, oldest first",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvm disk: targets' disks in the D-VM. */
+#include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "commands.h"
+#include "parse.h"
+#include "session.h"
+#include "view.h"
+
+#define SETTLE_TIMEOUT (120 * USEC_PER_SEC)
+
+static const struct view_column columns[] = {
+	{ "ID", "id" },
+	{ "TARGET", "name" },
+	{ "KIND", "kind" },
+	{ "MODE", "mode" },
+	{ "STATE", "state" },
+	{ "DEVICES", "devices", view_names },
+	{ "FAULT", "fault.message" },
+	VIEW_END,
+};
+
+static bool is(const json_t *a, const char *key, const char *value)
+{
+	const char *s = json_text(a, key);
+
+	return s && strcmp(s, value) == 0;
+}
+
+/* Asks until the attachment is no longer under way. Replaces *io_attachment. */
+static int settle(struct cli *cli, const char *session, json_t **io_attachment, struct fault *fault)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000000L };
+	_cleanup_free_ char *path =
+		rest_path("/v1/sessions/%s/attachments/%s", session,
+			  json_text(*io_attachment, "id") ? json_text(*io_attachment, "id") : "");
+	usec_t end = clock_monotonic() + SETTLE_TIMEOUT;
+
+	while (is(*io_attachment, "state", "attaching") ||
+	       is(*io_attachment, "state", "detaching")) {
+		json_t *answer;
+		int r;
+
+		if (clock_monotonic() > end) {
+			return fault_set(fault, FAULT_TIMEOUT, "the disk is still %s",
+					 json_text(*io_attachment, "state"));
+		}
+		nanosleep(&pause, NULL);
+		r = cli_call(cli, "GET", path, NULL, &answer, fault);
+		if (r < 0) {
+			return r;
+		}
+		json_decref(*io_attachment);
+		*io_attachment = answer;
+	}
+	if (is(*io_attachment, "state", "failed")) {
+		const json_t *f = json_object_get(*io_attachment, "fault");
+		const char *message = json_text(f, "message"), *code = json_text(f, "code");
+
+		fault_set(fault, fault_code_parse(code ? code : ""), "%s",
+			  message ? message : "it failed");
+		if (json_text(f, "hint")) {
+			fault_hint(fault, "%s", json_text(f, "hint"));
+		}
+		return -EREMOTEIO;
+	}
+	return 0;
+}
+
+static int run_attach(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_free_ char *session = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_(json_decrefp) json_t *a = NULL;
+	json_t *body;
+	int r;
+
+	r = session_id(args_word(args, 0), &session, fault);
+	if (r < 0) {
+		return r;
+	}
+	path = rest_path("/v1/sessions/%s/attachments", session);
+	body = json_pack("{s:s, s:s, s:s*}", "kind", "disk", "mode",
+			 args_has(args, "rw") ? "rw" : "ro", "vm", args_word(args, 1));
+	if (!body) {
+		return fault_set(fault, FAULT_BAD_VALUE, "names must be UTF-8");
+	}
+	r = cli_call(cli, "POST", path, body, &a, fault);
+	if (r == 0) {
+		r = settle(cli, session, &a, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	if (args_has(args, "json")) {
+		return cli_print_json(a);
+	}
+	_cleanup_free_ char *devices = view_names(json_object_get(a, "devices"));
+
+	printf("%s (%s) in the D-VM: %s, under /dev/target/%s\n", json_text(a, "name"),
+	       json_text(a, "mode"), devices ? devices : "?", json_text(a, "name"));
+	return 0;
+}
+
+static const struct option_def attach_options[] = {
+	{ "rw", 'w', NULL, "for writing; the target must be off, and stays off as long" },
+	OPTION_JSON,
+	OPTION_END,
+};
+
+const struct command cmd_disk_attach = {
+	.name = "disk attach",
+	.words = "SESSION [VM]",
+	.summary = "give a target's disks to the D-VM",
+	.text = "Without VM: the session's first target. In the D-VM they are "
+		"/dev/target/NAME/DEV.",
+	.options = attach_options,
+	.run = run_attach,
+};
+
+/* The disk attachment of `vm` (NULL: the only one). */
+static int find_attachment(struct cli *cli, const char *session, const char *vm, char **ret_id,
+			   struct fault *fault)
+{
+	_cleanup_free_ char *path = rest_path("/v1/sessions/%s/attachments", session);
+	_cleanup_(json_decrefp) json_t *answer = NULL;
+	const char *found = NULL;
+	json_t *a;
+	size_t i;
+	int r;
+
+	r = cli_call(cli, "GET", path, NULL, &answer, fault);
+	if (r < 0) {
+		return r;
+	}
+	json_array_foreach(json_object_get(answer, "items"), i, a)
+	{
+		if (!is(a, "kind", "disk") || is(a, "state", "detached") ||
+		    is(a, "state", "failed") || (vm && !is(a, "name", vm) && !is(a, "vm", vm))) {
+			continue;
+		}
+		if (found) {
+			fault_set(fault, FAULT_BAD_VALUE, "disks of several targets are attached");
+			fault_hint(fault, "name the VM; dvm disk list %s shows them", session);
+			return -EREMOTEIO;
+		}
+		found = json_text(a, "id");
+	}
+	if (!found) {
+		return fault_set(fault, FAULT_NOT_ATTACHED, "no disk%s%s is attached",
+				 vm ? " of " : "", vm ? vm : "");
+	}
+	*ret_id = strdup(found);
+	return *ret_id ? 0 : -ENOMEM;
+}
+
+static int run_detach(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_free_ char *session = NULL;
+	_cleanup_free_ char *id = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_(json_decrefp) json_t *a = NULL;
+	int r;
+
+	r = session_id(args_word(args, 0), &session, fault);
+	if (r == 0) {
+		r = find_attachment(cli, session, args_word(args, 1), &id, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	path = rest_path("/v1/sessions/%s/attachments/%s", session, id);
+	r = cli_call(cli, "DELETE", path, NULL, &a, fault);
+	if (r == 0) {
+		r = settle(cli, session, &a, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	if (args_has(args, "json")) {
+		return cli_print_json(a);
+	}
+	printf("%s has its disk back\n", json_text(a, "name"));
+	return 0;
+}
+
+static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
+
+const struct command cmd_disk_detach = {
+	.name = "disk detach",
+	.words = "SESSION [VM]",
+	.summary = "give the disks back to their target",
+	.text = "Unmount them in the D-VM first.",
+	.options = json_only,
+	.run = run_detach,
+};
+
+static int run_list(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_free_ char *session = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_(json_decrefp) json_t *answer = NULL;
+	const json_t *items;
+	int r;
+
+	r = session_id(args_word(args, 0), &session, fault);
+	if (r < 0) {
+		return r;
+	}
+	path = rest_path("/v1/sessions/%s/attachments", session);
+	r = cli_call(cli, "GET", path, NULL, &answer, fault);
+	if (r < 0) {
+		return r;
+	}
+	items = json_object_get(answer, "items");
+	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
+}
+
+const struct command cmd_disk_list = {
+	.name = "disk list",
+	.words = "SESSION",
+	.summary = "list what the D-VM holds of its targets",
+	.options = json_only,
+	.run = run_list,
+};

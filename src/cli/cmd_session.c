@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvm session: list, show, end, renew, timeline. */
+#include <string.h>
+
+#include "cleanup.h"
+#include "commands.h"
+#include "parse.h"
+#include "session.h"
+#include "table.h"
+#include "view.h"
+
+/* Ending means giving disks back and removing the D-VM; a guest that does not let go is forced
+ * after a while. */
+#define END_TIMEOUT (180 * USEC_PER_SEC)
+
+static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
+
+static const struct view_column list_columns[] = {
+	{ "SESSION", "id" },
+	{ "STATE", "state" },
+	{ "TARGETS", "targets", view_names },
+	{ "STACKS", "stacks", view_names },
+	{ "OWNER", "owner" },
+	{ "SINCE", "created", view_time },
+	{ "LEASE", "lease_expires", view_lease },
+	VIEW_END,
+};
+
+static const struct view_column list_all_columns[] = {
+	{ "SESSION", "id" },
+	{ "STATE", "state" },
+	{ "TARGETS", "targets", view_names },
+	{ "STACKS", "stacks", view_names },
+	{ "OWNER", "owner" },
+	{ "SINCE", "created", view_time },
+	{ "ENDED", "ended", view_time },
+	{ "FAULT", "fault.message" },
+	VIEW_END,
+};
+
+static char *attachments(const json_t *value)
+{
+	json_t *lines = json_array(), *a;
+	char *text;
+	size_t i;
+
+	json_array_foreach((json_t *)value, i, a)
+	{
+		json_t *line = json_sprintf("%s of %s (%s, %s)", json_text(a, "kind"),
+					    json_text(a, "name"), json_text(a, "mode"),
+					    json_text(a, "state"));
+
+		if (!line || json_array_append_new(lines, line) < 0) {
+			json_decref(lines);
+			return NULL;
+		}
+	}
+	text = view_names(lines);
+	json_decref(lines);
+	return text;
+}
+
+static const struct view_column show_columns[] = {
+	{ "session", "id" },
+	{ "state", "state" },
+	{ "address", "address" },
+	{ "targets", "targets", view_names },
+	{ "stacks", "stacks", view_names },
+	{ "attachments", "attachments", attachments },
+	{ "owner", "owner" },
+	{ "project", "project" },
+	{ "image", "image", view_id },
+	{ "host key", "host_key" },
+	{ "since", "created", view_time },
+	{ "ready", "ready_at", view_time },
+	{ "lease left", "lease_expires", view_lease },
+	{ "ended", "ended", view_time },
+	{ "fault", "fault.message" },
+	VIEW_END,
+};
+
+static int run_list(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	const char *project = args_value(args, "project");
+	const char *all = args_has(args, "all") ? "true" : "false";
+	_cleanup_free_ char *path =
+		project ? rest_path("/v1/sessions?all=%s&project=%s", all, project)
+			: rest_path("/v1/sessions?all=%s", all);
+	_cleanup_(json_decrefp) json_t *items = NULL;
+	int r;
+
+	r = cli_list(cli, path, &items, fault);
+	if (r < 0) {
+		return r;
+	}
+	if (args_has(args, "json")) {
+		return cli_print_json(items);
+	}
+	return view_list(cli, items, args_has(args, "all") ? list_all_columns : list_columns);
+}
+
+static const struct option_def list_options[] = {
+	{ "all", 'a', NULL, "also sessions that have ended" },
+	{ "project", 'p', "PROJECT", "only sessions of this project" },
+	OPTION_JSON,
+	OPTION_END,
+};
+
+const struct command cmd_session_list = {
+	.name = "session list",
+	.words = "",
+	.summary = "list sessions",
+	.options = list_options,
+	.run = run_list,
+};
+
+static int show(struct cli *cli, const struct args *args, const json_t *session)
+{
+	return args_has(args, "json") ? cli_print_json(session)
+				      : view_object(cli, session, show_columns);
+}
+
+static int run_show(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_(json_decrefp) json_t *session = NULL;
+	int r;
+
+	r = session_get(cli, args_word(args, 0), &session, fault);
+	return r < 0 ? r : show(cli, args, session);
+}
+
+const struct command cmd_session_show = {
+	.name = "session show",
+	.words = "SESSION",
+	.summary = "show one session",
+	.options = json_only,
+	.run = run_show,
+};
+
+static int run_end(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_free_ char *id = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_(json_decrefp) json_t *session = NULL;
+	int r;
+
+	r = session_id(args_word(args, 0), &id, fault);
+	if (r < 0) {
+		return r;
+	}
+	path = rest_path("/v1/sessions/%s", id);
+	r = cli_call(cli, "DELETE", path, NULL, &session, fault);
+	if (r < 0) {
+		return r;
+	}
+	if (!args_has(args, "no-wait")) {
+		json_decref(TAKE_PTR(session));
+		r = session_wait(cli, id, SESSION_WAIT_ENDED, END_TIMEOUT, false, &session, fault);
+		if (r < 0) {
+			return r;
+		}
+	}
+	if (args_has(args, "json")) {
+		return cli_print_json(session);
+	}
+	printf("%s is %s\n", id, json_text(session, "state"));
+	return 0;
+}
+
+static const struct option_def end_options[] = {
+	{ "no-wait", 0, NULL, "do not wait until everything is given back" },
+	OPTION_JSON,
+	OPTION_END,
+};
+
+const struct command cmd_session_end = {
+	.name = "session end",
+	.words = "SESSION",
+	.summary = "end a session and give everything back",
+	.text = "Disks go back to their targets, the D-VM is removed; recordings and the audit "
+		"stay.",
+	.options = end_options,
+	.run = run_end,
+};
+
+static int run_renew(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	const char *lease = args_value(args, "lease");
+	_cleanup_free_ char *id = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_(json_decrefp) json_t *session = NULL;
+	json_t *body = json_object();
+	usec_t lease_usec;
+	int r;
+
+	if (lease) {
+		r = parse_duration(lease, &lease_usec);
+		if (r == 0 && lease_usec < USEC_PER_SEC) {
+			r = -EINVAL;
+		}
+		if (r < 0) {
+			json_decref(body);
+			return fault_set(fault, FAULT_BAD_VALUE,
+					 "--lease \"%.40s\" is not a time such as 90m or 2h",
+					 lease);
+		}
+		json_object_set_new(body, "lease_s",
+				    json_integer((json_int_t)(lease_usec / USEC_PER_SEC)));
+	}
+	r = session_id(args_word(args, 0), &id, fault);
+	if (r < 0) {
+		json_decref(body);
+		return r;
+	}
+	path = rest_path("/v1/sessions/%s/renew", id);
+	r = cli_call(cli, "POST", path, body, &session, fault);
+	if (r < 0) {
+		return r;
+	}
+	if (args_has(args, "json")) {
+		return cli_print_json(session);
+	}
+	_cleanup_free_ char *left = view_lease(json_object_get(session, "lease_expires"));
+
+	printf("%s: %s left\n", id, left ? left : "?");
+	return 0;
+}
+
+static const struct option_def renew_options[] = {
+	{ "lease", 'l', "TIME", "how long from now on, e.g. 90m or 2h (default: as at the start)" },
+	OPTION_JSON,
+	OPTION_END,
+};
+
+const struct command cmd_session_renew = {
+	.name = "session renew",
+	.words = "SESSION",
+	.summary = "give a session's lease a new end",
+	.options = renew_options,
+	.run = run_renew,
+};
+
+static char *elapsed(const json_t *value)
+{
+	return strf("%.3f s", json_number_value(value) / 1000);
+}
+
+static const struct view_column timeline_columns[] = {
+	{ "AFTER", "elapsed_ms", elapsed },
+	{ "TIME", "at", view_time },
+	{ "KIND", "kind" },
+	{ "NAME", "name" },
+	{ "DETAIL", "detail" },
+	VIEW_END,
+};
+
+static int run_timeline(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_free_ char *id = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_(json_decrefp) json_t *timeline = NULL;
+	const json_t *items;
+	int r;
+
+	r = session_id(args_word(args, 0), &id, fault);
+	if (r < 0) {
+		return r;
+	}
+	path = rest_path("/v1/sessions/%s/timeline", id);
+	r = cli_call(cli, "GET", path, NULL, &timeline, fault);
+	if (r < 0) {
+		return r;
+	}
+	items = json_object_get(timeline, "items");
+	return args_has(args, "json") ? cli_print_json(items)
+				      : view_list(cli, items, timeline_columns);
+}
+
+const struct command cmd_session_timeline = {
+	.name = "session timeline",
+	.words = "SESSION",
+	.summary = "show what happened in a session, and when",
+	.options = json_only,
+	.run = run_timeline,
+};

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands. */
+#include "commands.h"
+
+#define GROUP(...) ((const struct command *const[]){ __VA_ARGS__, NULL })
+
+const struct command_group command_groups[] = {
+	{ "Debug a VM", GROUP(&cmd_debug, &cmd_ssh, &cmd_power) },
+	{ "VMs", GROUP(&cmd_vm_list, &cmd_vm_show, &cmd_vm_adopt, &cmd_vm_release) },
+	{ "Sessions", GROUP(&cmd_session_list, &cmd_session_show, &cmd_session_timeline,
+			    &cmd_session_renew, &cmd_session_end) },
+	{ "Disks", GROUP(&cmd_disk_attach, &cmd_disk_detach, &cmd_disk_list) },
+	{ "Recordings", GROUP(&cmd_record_list, &cmd_record_get, &cmd_record_play) },
+	{ "What happened", GROUP(&cmd_audit, &cmd_events) },
+	{ "Who may do what", GROUP(&cmd_whoami, &cmd_token_create, &cmd_token_list,
+				   &cmd_token_revoke, &cmd_user_create, &cmd_user_list,
+				   &cmd_project_create, &cmd_project_list, &cmd_project_member) },
+	{ "D-VM images", GROUP(&cmd_image_list, &cmd_image_show, &cmd_image_build) },
+	{ "For other programs", GROUP(&cmd_ssh_config, &cmd_known_hosts, &cmd_complete) },
+	{ "About dvm", GROUP(&cmd_help, &cmd_version) },
+	{ NULL, NULL },
+};

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state folder, and where dvm's other programs are. */
+#pragma once
+
+#include "fault.h"
+
+/* `option` (--state; may be NULL), else DVM_STATE, else /var/lib/dvm for root, else
+ * $XDG_STATE_HOME/dvm or
+ * ~/.local/state/dvm. Absolute; not made here. */
+int state_dir(const char *option, char **ret, struct fault *fault) _must_check_;
+
+/* A program or script of ours by its name relative to the folder of programs: $DVM_LIBEXEC, else
+ * the folder of this executable, else ../lib/dvm beside that (a tree that was moved), else
+ * PREFIX/lib/dvm. */
+int program_find(const char *name, char **ret, struct fault *fault) _must_check_;
