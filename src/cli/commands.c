@@ -16,6 +16,7 @@ const struct command_group command_groups[] = {
 				   &cmd_token_revoke, &cmd_user_create, &cmd_user_list,
 				   &cmd_project_create, &cmd_project_list, &cmd_project_member) },
 	{ "D-VM images", GROUP(&cmd_image_list, &cmd_image_show, &cmd_image_build) },
+	{ "Run dvm on this machine", GROUP(&cmd_up, &cmd_down) },
 	{ "For other programs", GROUP(&cmd_ssh_config, &cmd_known_hosts, &cmd_complete) },
 	{ "About dvm", GROUP(&cmd_help, &cmd_version) },
 	{ NULL, NULL },

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gate's listening socket, held by the supervisor so that no connection is refused while the
+ * gate restarts. */
+#pragma once
+
+#include "fault.h"
+
+#define LISTENER_DEFAULT "127.0.0.1"
+
+/* `listen`: "ADDRESS", "ADDRESS:PORT", "[ADDRESS]:PORT"; NULL: LISTENER_DEFAULT. Without a port the
+ * one in `port_path` (of the last time), or else any. *ret_url: where clients on this machine reach
+ * it. */
+int listener_open(const char *listen, const char *port_path, int *ret_fd, char **ret_url,
+		  struct fault *fault) _must_check_;
