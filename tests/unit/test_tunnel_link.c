@@ -197,11 +197,451 @@ static void a_channel_from_open_to_close(void **state)
 	expect(listener, "");
 }
 
+static uint16_t open_settled(struct end *by, uint64_t window)
+{
+	uint16_t ch;
+
+	assert_int_equal(tunnel_link_open(by->link, "x", 3, 0, window, &ch), 0);
+	settle(SIZE_MAX);
+	dialer.log[0] = listener.log[0] = '\0';
+	return ch;
+}
+
+static void up_both(void)
+{
+	settle(SIZE_MAX);
+	expect(dialer, "up ");
+	expect(listener, "up ");
+}
+
+static void a_refused_channel_is_free_at_once(void **state)
+{
+	uint16_t ch;
+
+	up_both();
+	dialer.accepts = false;
+	assert_int_equal(tunnel_link_open(listener.link, "verb", 3, 0, 500, &ch), 0);
+	assert_int_equal(ch, 2);
+	settle(SIZE_MAX);
+	expect(dialer, "open(2,verb,3,0) ");
+	assert_int_equal(tunnel_link_send(dialer.link, 2, "x", 1), -EINVAL);
+	assert_int_equal(tunnel_link_refuse(dialer.link, 2, "No Such"), -EINVAL);
+	assert_int_equal(tunnel_link_refuse(dialer.link, 2, "not-found"), 0);
+	assert_int_equal(tunnel_link_refuse(dialer.link, 2, "not-found"), -ENOENT);
+	assert_int_equal(tunnel_link_accept(dialer.link, 2, 0, 0, 3), -ENOENT);
+	settle(SIZE_MAX);
+	expect(listener, "closed(2,not-found) ");
+	assert_int_equal(tunnel_link_close(listener.link, 2, ""), -ENOENT);
+}
+
+static void closing_an_unanswered_open(void **state)
+{
+	uint16_t ch;
+
+	up_both();
+	/* The opener gives up before the answer; CLOSE and REFUSED cross. */
+	dialer.accepts = false;
+	assert_int_equal(tunnel_link_open(listener.link, "verb", 3, 0, 500, &ch), 0);
+	carry(&listener, &dialer, SIZE_MAX);
+	assert_int_equal(tunnel_link_close(listener.link, ch, ""), 0);
+	assert_int_equal(tunnel_link_refuse(dialer.link, ch, "not-found"), 0);
+	settle(1);
+	expect(listener, "");
+	expect(dialer, "open(2,verb,3,0) ");
+
+	/* CLOSE and OPENED cross: what the acceptor sent meanwhile is discarded. */
+	assert_int_equal(tunnel_link_open(listener.link, "verb", 3, 0, 500, &ch), 0);
+	assert_int_equal(ch, 4);
+	carry(&listener, &dialer, SIZE_MAX);
+	assert_int_equal(tunnel_link_close(listener.link, ch, "timeout"), 0);
+	assert_int_equal(tunnel_link_accept(dialer.link, ch, 7, 0, 3), 0);
+	assert_int_equal(tunnel_link_send(dialer.link, ch, "abc", 3), 3);
+	assert_int_equal(tunnel_link_send_gap(dialer.link, ch, 0), 0);
+	assert_int_equal(tunnel_link_eof(dialer.link, ch), 0);
+	settle(1);
+	expect(listener, "");
+	expect(dialer, "open(4,verb,3,0) closed(4,timeout) ");
+
+	/* The acceptor closes instead of answering: that is a refusal. */
+	assert_int_equal(tunnel_link_open(listener.link, "verb", 3, 0, 500, &ch), 0);
+	carry(&listener, &dialer, SIZE_MAX);
+	assert_int_equal(tunnel_link_close(dialer.link, ch, ""), 0);
+	settle(1);
+	expect(listener, "closed(6,cancelled) ");
+}
+
+static void both_close_at_once(void **state)
+{
+	uint16_t ch;
+
+	up_both();
+	ch = open_settled(&dialer, 10);
+	assert_int_equal(tunnel_link_close(dialer.link, ch, "vm-gone"), 0);
+	assert_int_equal(tunnel_link_close(listener.link, ch, "timeout"), 0);
+	settle(1);
+	expect(dialer, "");
+	expect(listener, "");
+}
+
+static void all_numbers_can_be_open_and_come_back(void **state)
+{
+	uint16_t ch;
+
+	up_both();
+	for (int i = 0; i < TUNNEL_CHANNELS_MAX; i++) {
+		assert_int_equal(tunnel_link_open(dialer.link, "x", 1, 0, 0, &ch), 0);
+		assert_int_equal(ch, 2 * i + 1);
+		assert_int_equal(tunnel_link_open(listener.link, "x", 1, 0, 0, &ch), 0);
+		assert_int_equal(ch, 2 * i + 2);
+		dialer.log[0] = listener.log[0] = '\0';
+	}
+	assert_int_equal(tunnel_link_open(dialer.link, "x", 1, 0, 0, &ch), -ENOSPC);
+	assert_int_equal(tunnel_link_close(dialer.link, 101, ""), 0);
+	/* Not free before the other side has closed too. */
+	assert_int_equal(tunnel_link_open(dialer.link, "x", 1, 0, 0, &ch), -ENOSPC);
+	settle(SIZE_MAX);
+	assert_int_equal(tunnel_link_open(dialer.link, "x", 1, 0, 0, &ch), 0);
+	assert_int_equal(ch, 101);
+}
+
+static void full_output_stops_data_only(void **state)
+{
+	static char big[1 << 20];
+	size_t sent, room;
+	uint16_t a, b;
+
+	up_both();
+	a = open_settled(&listener, 0);
+	b = open_settled(&listener, 0);
+	assert_int_equal(tunnel_link_credit(listener.link, a, UINT64_MAX), 0);
+	assert_int_equal(tunnel_link_credit(listener.link, b, 1 << 20), 0);
+	settle(SIZE_MAX);
+	expect(dialer, "writable(2) writable(4) ");
+	room = tunnel_link_room(dialer.link, a);
+	sent = (size_t)tunnel_link_send(dialer.link, a, big, sizeof(big));
+	assert_int_equal(sent, room);
+	assert_in_range(sent, 190 * 1024, 192 * 1024);
+	assert_int_equal(tunnel_link_room(dialer.link, b), 0);
+	assert_int_equal(tunnel_link_send(dialer.link, b, big, 1), 0);
+	assert_int_equal(
+		tunnel_link_ctl(dialer.link, b, &(struct tunnel_ctl){ .op = TUNNEL_CTL_TAKE }), 0);
+	assert_int_equal(tunnel_link_eof(dialer.link, b), 0);
+	expect(dialer, "");
+	/* Nothing until half of it is gone, then those that waited, each once. */
+	tunnel_link_output_sent(dialer.link, 90 * 1024);
+	expect(dialer, "");
+	tunnel_link_output_sent(dialer.link, 8 * 1024);
+	expect(dialer, "writable(2) writable(4) ");
+	tunnel_link_output_sent(dialer.link, 8 * 1024);
+	expect(dialer, "");
+}
+
+static void a_peer_that_only_asks_is_dropped(void **state)
+{
+	const struct tunnel_frame ping = { .type = TUNNEL_PING };
+	struct buf pings;
+	int r = 0;
+
+	up_both();
+	buf_init(&pings, 1 << 20);
+	assert_int_equal(tunnel_encode(&pings, &ping), 0);
+	for (int i = 0; r == 0 && i < 100000; i++) {
+		r = tunnel_link_input(dialer.link, buf_data(&pings), buf_len(&pings));
+	}
+	assert_int_equal(r, -ENOBUFS);
+	assert_int_equal(tunnel_link_input(dialer.link, buf_data(&pings), buf_len(&pings)),
+			 -EPROTO);
+	buf_fini(&pings);
+}
+
+/* One frame of a channel into the listener, where the dialer's end is not asked. */
+static int feed(struct end *e, const struct tunnel_frame *f)
+{
+	struct buf b;
+	int r;
+
+	buf_init(&b, 1 << 20);
+	assert_int_equal(tunnel_encode(&b, f), 0);
+	r = tunnel_link_input(e->link, buf_data(&b), buf_len(&b));
+	buf_fini(&b);
+	return r;
+}
+
+static void what_the_peer_must_not_do(void **state)
+{
+	static const uint8_t bytes[2000];
+	/* With channel 1 open at the listener, its window 1000, and channel 2 asked for by the
+	 * listener. */
+	const struct tunnel_frame frames[] = {
+		{ .type = TUNNEL_HELLO, .hello = { 1, TUNNEL_LISTENER, 1, 0 } },
+		{ .type = TUNNEL_OPEN, .channel = 1, .open = { 0, 0, 1, "again" } },
+		{ .type = TUNNEL_OPEN, .channel = 4, .open = { 0, 0, 1, "not-yours" } },
+		{ .type = TUNNEL_OPEN, .channel = 513, .open = { 0, 0, 1, "too-high" } },
+		{ .type = TUNNEL_OPENED, .channel = 1, .opened = { 0, 0, 1 } },
+		{ .type = TUNNEL_OPENED,
+		  .channel = 2,
+		  .opened = { 0, 0, 3 } }, /* more than asked */
+		{ .type = TUNNEL_OPENED, .channel = 65535, .opened = { 0, 0, 1 } },
+		{ .type = TUNNEL_REFUSED, .channel = 1 },
+		{ .type = TUNNEL_DATA, .channel = 1, .data = { 0, bytes, 1001 } },
+		{ .type = TUNNEL_DATA, .channel = 1, .data = { 1, bytes, 1 } },
+		{ .type = TUNNEL_DATA, .channel = 2, .data = { 0, bytes, 1 } },
+		{ .type = TUNNEL_DATA, .channel = 3, .data = { 0, bytes, 1 } },
+		{ .type = TUNNEL_GAP, .channel = 1, .gap = { 1, 1 } },
+		{ .type = TUNNEL_GAP, .channel = 3, .gap = { 0, 1 } },
+		{ .type = TUNNEL_CREDIT, .channel = 2, .value = 1 },
+		{ .type = TUNNEL_CREDIT, .channel = 3, .value = 1 },
+		{ .type = TUNNEL_EOF, .channel = 1, .value = 1 },
+		{ .type = TUNNEL_EOF, .channel = 2, .value = 0 },
+		{ .type = TUNNEL_CTL, .channel = 2, .ctl = { .op = TUNNEL_CTL_TAKE } },
+		{ .type = TUNNEL_CLOSE, .channel = 2 }, /* no answer at all */
+		{ .type = TUNNEL_CLOSE, .channel = 4 },
+	};
+	uint16_t ch;
+
+	for (size_t i = 0; i < ARRAY_SIZE(frames); i++) {
+		stop_both(NULL);
+		start_both(NULL);
+		up_both();
+		open_settled(&dialer, 10);
+		assert_int_equal(tunnel_link_open(listener.link, "x", 1, 0, 0, &ch), 0);
+		if (feed(&listener, &frames[i]) != -EPROTO) {
+			fail_msg("taken: frame %zu", i);
+		}
+		expect(listener, "");
+	}
+}
+
+static void offsets_do_not_wrap(void **state)
+{
+	static const uint8_t byte = 1;
+	struct tunnel_frame f = { .type = TUNNEL_GAP, .channel = 1, .gap = { 0, UINT64_MAX } };
+
+	up_both();
+	open_settled(&dialer, 10);
+	assert_int_equal(tunnel_link_credit(listener.link, 1, UINT64_MAX), 0);
+	assert_int_equal(feed(&listener, &f), 0);
+	expect(listener, "gap(1,0,18446744073709551615) ");
+	f.gap.offset = UINT64_MAX;
+	f.gap.length = 0;
+	assert_int_equal(feed(&listener, &f), 0);
+	f = (struct tunnel_frame){ .type = TUNNEL_DATA,
+				   .channel = 1,
+				   .data = { UINT64_MAX, &byte, 1 } };
+	assert_int_equal(feed(&listener, &f), -EPROTO);
+	assert_int_equal(tunnel_link_send_gap(dialer.link, 1, UINT64_MAX), 0);
+	assert_int_equal(tunnel_link_send_gap(dialer.link, 1, 1), -EINVAL);
+	assert_int_equal(tunnel_link_send_gap(dialer.link, 1, 0), 0);
+}
+
+static void unknown_ctl_and_stale_close_are_ignored(void **state)
+{
+	static const uint8_t ctl[] = { TUNNEL_CTL, 0, 0, 1, 0, 0, 0, 2, 99, 1 };
+
+	up_both();
+	open_settled(&dialer, 10);
+	assert_int_equal(tunnel_link_input(listener.link, ctl, sizeof(ctl)), 0);
+	assert_int_equal(
+		feed(&listener, &(struct tunnel_frame){ .type = TUNNEL_CLOSE, .channel = 77 }), 0);
+	assert_int_equal(feed(&listener, &(struct tunnel_frame){ .type = TUNNEL_PONG }), 0);
+	expect(listener, "");
+}
+
+static void a_new_listener_makes_the_dialer_start_anew(void **state)
+{
+	up_both();
+	tunnel_link_set_portlike(dialer.link);
+	open_settled(&dialer, 10);
+	/* The listener's program dies; another takes its place. */
+	tunnel_link_free(listener.link);
+	end_start(&listener, TUNNEL_LISTENER);
+	settle(1);
+	expect(dialer, "closed(1,relay-lost) up ");
+	expect(listener, "up ");
+	open_settled(&dialer, 10);
+}
+
+static void a_new_dialer_makes_the_listener_start_anew(void **state)
+{
+	up_both();
+	tunnel_link_set_portlike(listener.link);
+	open_settled(&dialer, 10);
+	open_settled(&listener, 10);
+	tunnel_link_free(dialer.link);
+	end_start(&dialer, TUNNEL_DIALER);
+	settle(1);
+	expect(listener, "closed(1,relay-lost) closed(2,relay-lost) up ");
+	expect(dialer, "up ");
+	open_settled(&listener, 10);
+}
+
+static void a_dialer_that_died_within_a_frame(void **state)
+{
+	char big[900] = "";
+
+	up_both();
+	tunnel_link_set_portlike(listener.link);
+	open_settled(&dialer, 10);
+	assert_int_equal(tunnel_link_send(dialer.link, 1, big, sizeof(big)), sizeof(big));
+	carry(&dialer, &listener, 100);
+	tunnel_link_free(dialer.link);
+	end_start(&dialer, TUNNEL_DIALER);
+	settle(SIZE_MAX);
+	expect(dialer, ""); /* its HELLO is in the listener's unfinished frame */
+	tunnel_link_reset(dialer.link);
+	settle(1000);
+	expect(dialer, "up ");
+	assert_non_null(strstr(listener.log, "closed(1,relay-lost) up "));
+	open_settled(&dialer, 10);
+}
+
+static void noise_on_a_port_is_survived(void **state)
+{
+	uint8_t noise[100];
+
+	up_both();
+	tunnel_link_set_portlike(dialer.link);
+	tunnel_link_set_portlike(listener.link);
+	for (unsigned i = 0; i < 500; i++) {
+		uint16_t ch = open_settled(&dialer, 10);
+
+		/* The rest of what was on its way when it was cut, then noise. */
+		assert_int_equal(tunnel_link_send(dialer.link, ch, noise, 50), 50);
+		carry(&dialer, &listener, i % 70);
+		memset(noise, (int)(i % 256), sizeof(noise));
+		assert_int_equal(tunnel_link_input(i % 2 ? dialer.link : listener.link, noise,
+						   sizeof(noise)),
+				 0);
+		settle(i % 100 + 1);
+		if (!tunnel_link_is_up(dialer.link) || !tunnel_link_is_up(listener.link) ||
+		    !strstr(dialer.log, "up")) {
+			tunnel_link_reset(dialer.link); /* as its owner's timer does */
+			settle(i % 100 + 1);
+		}
+		assert_true(tunnel_link_is_up(dialer.link));
+		assert_true(tunnel_link_is_up(listener.link));
+	}
+}
+
+static void reset_inside_closed(struct tunnel_link *l, uint16_t ch, const char *reason, void *user)
+{
+	note(user, "closed(%u,%s) ", ch, reason);
+	tunnel_link_reset(l);
+}
+
+static void close_inside_data(struct tunnel_link *l, uint16_t ch, uint64_t offset, const uint8_t *p,
+			      size_t len, void *user)
+{
+	note(user, "data(%u) ", ch);
+	if (p[0] == 'r') {
+		tunnel_link_reset(l);
+		note(user, "reset(%c) ", p[0]);
+	} else {
+		assert_int_equal(tunnel_link_close(l, ch, ""), 0);
+	}
+}
+
+static void callbacks_may_close_and_reset(void **state)
+{
+	struct tunnel_link_ops rude = ops;
+	uint16_t ch;
+
+	rude.closed = reset_inside_closed;
+	rude.data = close_inside_data;
+	tunnel_link_free(listener.link);
+	assert_int_equal(tunnel_link_new(TUNNEL_LISTENER, &rude, &listener, 0, &listener.link), 0);
+	up_both();
+	tunnel_link_set_portlike(dialer.link);
+
+	ch = open_settled(&dialer, 10);
+	assert_int_equal(tunnel_link_send(dialer.link, ch, "ab", 1), 1);
+	assert_int_equal(tunnel_link_send(dialer.link, ch, "b", 1), 1);
+	settle(SIZE_MAX);
+	expect(listener, "data(1) ");
+	expect(dialer, "closed(1,) ");
+
+	/* Reset inside data(), with the bytes whole and in pieces: the rest is not read. */
+	for (size_t piece = 1; piece < 100; piece += 98) {
+		ch = open_settled(&dialer, 10);
+		open_settled(&listener, 10);
+		assert_int_equal(tunnel_link_send(dialer.link, ch, "r", 1), 1);
+		assert_int_equal(tunnel_link_send(dialer.link, ch, "s", 1), 1);
+		settle(piece);
+		assert_non_null(strstr(listener.log, "relay-lost) closed("));
+		assert_non_null(strstr(listener.log, "reset(r) up "));
+		assert_null(strstr(listener.log, "data(s)"));
+		assert_true(tunnel_link_is_up(dialer.link));
+		dialer.log[0] = listener.log[0] = '\0';
+	}
+
+	/* Reset inside closed() of one channel, while another is open. */
+	ch = open_settled(&dialer, 10);
+	open_settled(&dialer, 10);
+	assert_int_equal(tunnel_link_close(dialer.link, ch, ""), 0);
+	settle(SIZE_MAX);
+	assert_true(tunnel_link_is_up(dialer.link));
+	assert_true(tunnel_link_is_up(listener.link));
+	assert_non_null(strstr(listener.log, ",) closed("));
+}
+
+static void owner_data_is_there_until_closed_returns(void **state)
+{
+	uint16_t ch;
+
+	up_both();
+	ch = open_settled(&dialer, 10);
+	assert_null(tunnel_link_get_data(dialer.link, ch));
+	tunnel_link_set_data(dialer.link, ch, &dialer);
+	assert_ptr_equal(tunnel_link_get_data(dialer.link, ch), &dialer);
+	assert_int_equal(tunnel_link_close(dialer.link, ch, ""), 0);
+	assert_null(tunnel_link_get_data(dialer.link, ch));
+	tunnel_link_set_data(dialer.link, 9999, &dialer);
+	assert_null(tunnel_link_get_data(dialer.link, 9999));
+	assert_int_equal(tunnel_link_rx_limit(dialer.link, 9999), 0);
+}
+
+static void start_and_window_count_from_the_acceptors_start(void **state)
+{
+	uint16_t ch;
+
+	up_both();
+	listener.accepts = false;
+	assert_int_equal(tunnel_link_open(dialer.link, "console", 7, 100, 50, &ch), 0);
+	settle(SIZE_MAX);
+	assert_int_equal(tunnel_link_accept(listener.link, ch, 1000, 20, 0xff), 0);
+	settle(SIZE_MAX);
+	expect(dialer, "opened(1,1000,7) ");
+	assert_int_equal(tunnel_link_rx_offset(dialer.link, ch), 1000);
+	assert_int_equal(tunnel_link_rx_limit(dialer.link, ch), 1050);
+	assert_int_equal(tunnel_link_tx_offset(listener.link, ch), 1000);
+	assert_int_equal(tunnel_link_tx_limit(listener.link, ch), 1050);
+	assert_int_equal(tunnel_link_tx_offset(dialer.link, ch), 0);
+	assert_int_equal(tunnel_link_tx_limit(dialer.link, ch), 20);
+	assert_int_equal(tunnel_link_rx_limit(listener.link, ch), 20);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_both, stop_both)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_channel_from_open_to_close, start_both,
-						stop_both),
+		TEST(a_channel_from_open_to_close),
+		TEST(a_refused_channel_is_free_at_once),
+		TEST(closing_an_unanswered_open),
+		TEST(both_close_at_once),
+		TEST(all_numbers_can_be_open_and_come_back),
+		TEST(full_output_stops_data_only),
+		TEST(a_peer_that_only_asks_is_dropped),
+		TEST(what_the_peer_must_not_do),
+		TEST(offsets_do_not_wrap),
+		TEST(unknown_ctl_and_stale_close_are_ignored),
+		TEST(a_new_listener_makes_the_dialer_start_anew),
+		TEST(a_new_dialer_makes_the_listener_start_anew),
+		TEST(a_dialer_that_died_within_a_frame),
+		TEST(noise_on_a_port_is_survived),
+		TEST(callbacks_may_close_and_reset),
+		TEST(owner_data_is_there_until_closed_returns),
+		TEST(start_and_window_count_from_the_acceptors_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
