@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes the D-VM's SSH host key. */
+#pragma once
+
+#include "macro.h"
+
+/*
+ * Makes an ed25519 key and writes it to `path` (mode 0600) as sshd reads it. *ret_public is
+ * "ssh-ed25519 BASE64". Done here rather than by ssh-keygen: starting that program costs more than
+ * all else at the agent's start.
+ */
+int hostkey_make(const char *path, char **ret_public) _must_check_;
+/* The two texts for a given secret, for tests. `check`: the random number that stands twice in the
+ * file. */
+int hostkey_format(const uint8_t secret[32], uint32_t check, char **ret_private,
+		   char **ret_public) _must_check_;

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * target console: the target's serial console on this terminal.
+ *
+ * Theory of operation: the console is a stream with offsets that is kept at the relay. The first
+ * open asks for "live only", just to learn where the stream stands; the second one asks for a bit
+ * of the past before that. From then on the offset of the next byte is known, so that after a lost
+ * connection (the relay or the agent was restarted) it goes on where it was, with nothing doubled
+ * and what is lost shown as a gap. Notices of ours are lines of their own, in reverse video, never
+ * mixed into the guest's bytes when the output is not a terminal (they go to stderr then).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "clock.h"
+#include "escape.h"
+#include "file.h"
+#include "parse.h"
+#include "target.h"
+
+#define HISTORY_BYTES 16384
+#define WINDOW_BYTES 65536
+#define RECONNECT_FOR (60 * USEC_PER_SEC)
+#define RECONNECT_EVERY_MS 500
+#define TYPED_MAX 65536
+
+enum phase { PHASE_PROBE, PHASE_OPENING, PHASE_OPEN, PHASE_CLOSED };
+
+struct console {
+	struct client client;
+	char service[NAME_BYTES + 16];
+	const char *name;
+	enum phase phase;
+	uint16_t channel;
+	uint8_t mode; /* wanted */
+	bool may_write;
+	uint64_t history, next; /* next: offset of the next byte */
+	uint64_t live;		/* where the stream stood at the start */
+	bool dump, started, cut_line;
+	char reason[64];
+	struct buf typed; /* not yet sent */
+	struct escape escape;
+	bool quit, eof, tty_out, tty_in;
+};
+
+static struct termios saved_termios;
+static volatile sig_atomic_t got_signal;
+
+static void on_signal(int number)
+{
+	got_signal = number;
+}
+
+static void terminal_raw(struct console *c)
+{
+	struct termios raw;
+
+	if (!c->tty_in || tcgetattr(STDIN_FILENO, &saved_termios) < 0) {
+		c->tty_in = false;
+		return;
+	}
+	raw = saved_termios;
+	cfmakeraw(&raw);
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+}
+
+static void terminal_restore(struct console *c)
+{
+	if (c->tty_in) {
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_termios);
+	}
+}
+
+static void notice(struct console *c, const char *format, ...) _printf_(2, 3);
+static void notice(struct console *c, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (c->dump) {
+		return;
+	}
+	fprintf(stderr, c->tty_out ? "\r\n\033[7m[%s]\033[0m\r\n" : "[%s]\n", text);
+}
+
+/* Opens the channel for the phase we are in. */
+static int console_open(struct console *c)
+{
+	bool probe = !c->started;
+	uint64_t from = probe ? TUNNEL_FROM_LIVE : c->next;
+
+	c->phase = probe ? PHASE_PROBE : PHASE_OPENING;
+	return tunnel_link_open(c->client.link, c->service, probe ? TUNNEL_MODE_READ : c->mode,
+				from, WINDOW_BYTES, &c->channel);
+}
+
+static void link_up(struct tunnel_link *l, void *user)
+{
+}
+
+static void link_open(struct tunnel_link *l, uint16_t channel, const char *service, uint8_t mode,
+		      uint64_t from, void *user)
+{
+	if (tunnel_link_refuse(l, channel, "not-found") < 0) {
+		((struct console *)user)->client.lost = true;
+	}
+}
+
+static void on_opened(struct tunnel_link *l, uint16_t channel, uint64_t start, uint8_t mode,
+		      void *user)
+{
+	struct console *c = user;
+	bool wanted_write = c->mode & TUNNEL_MODE_WRITE;
+
+	if (c->phase == PHASE_PROBE) {
+		c->live = start;
+		c->next = start > c->history ? start - c->history : 0;
+		c->cut_line = c->next > 0 && c->history > 0;
+		c->started = true;
+		if (tunnel_link_close(l, channel, "") < 0 || console_open(c) < 0) {
+			c->client.lost = true;
+		}
+		return;
+	}
+	if (c->phase == PHASE_OPENING) {
+		if (start > c->next && c->next > 0 && !c->cut_line) {
+			notice(c, "%" PRIu64 " bytes are no longer kept", start - c->next);
+		}
+		c->next = start;
+		c->phase = PHASE_OPEN;
+		c->may_write = mode & TUNNEL_MODE_WRITE;
+		c->mode &= (uint8_t)~TUNNEL_MODE_TAKE;
+		if (wanted_write && !c->may_write) {
+			notice(c, "somebody else is typing; you can read. Enter ~ w takes it over");
+		}
+	}
+}
+
+static void write_out(struct console *c, const uint8_t *p, size_t len)
+{
+	if (c->cut_line) {
+		/* the history begins in the middle of a line: begin with the next */
+		const uint8_t *newline = memchr(p, '\n', len);
+
+		if (c->next + len < c->live && !newline) {
+			return;
+		}
+		if (newline) {
+			len -= newline + 1 - p;
+			p = newline + 1;
+		}
+		c->cut_line = false;
+	}
+	if (len > 0 && write_all(STDOUT_FILENO, p, len) < 0) {
+		c->quit = true;
+	}
+}
+
+static void on_data(struct tunnel_link *l, uint16_t channel, uint64_t offset, const uint8_t *p,
+		    size_t len, void *user)
+{
+	struct console *c = user;
+
+	if (c->phase != PHASE_OPEN) {
+		return;
+	}
+	write_out(c, p, len);
+	c->next = offset + len;
+	if (tunnel_link_credit(l, channel, c->next + WINDOW_BYTES) < 0) {
+		c->client.lost = true;
+	}
+}
+
+static void on_gap(struct tunnel_link *l, uint16_t channel, uint64_t offset, uint64_t length,
+		   void *user)
+{
+	struct console *c = user;
+
+	if (c->phase != PHASE_OPEN) {
+		return;
+	}
+	c->next = offset + length;
+	if (length == 0) {
+		notice(c, "some output was lost here");
+	} else {
+		notice(c, "%" PRIu64 " bytes were lost here", length);
+	}
+	if (tunnel_link_credit(l, channel, c->next + WINDOW_BYTES) < 0) {
+		c->client.lost = true;
+	}
+}
+
+static void send_typed(struct console *c)
+{
+	ssize_t n;
+
+	if (c->phase != PHASE_OPEN || buf_len(&c->typed) == 0) {
+		return;
+	}
+	n = tunnel_link_send(c->client.link, c->channel, buf_data(&c->typed), buf_len(&c->typed));
+	if (n > 0) {
+		buf_consume(&c->typed, n);
+	}
+}
+
+static void on_writable(struct tunnel_link *l, uint16_t channel, void *user)
+{
+	send_typed(user);
+}
+
+static void on_eof(struct tunnel_link *l, uint16_t channel, void *user)
+{
+}
+
+static void on_ctl(struct tunnel_link *l, uint16_t channel, const struct tunnel_ctl *ctl,
+		   void *user)
+{
+	struct console *c = user;
+
+	if (ctl->op == TUNNEL_CTL_WRITER && ctl->on != c->may_write) {
+		c->may_write = ctl->on;
+		notice(c, ctl->on ? "you are typing now"
+				  : "somebody else is typing now; you can read. Enter ~ w takes it "
+				    "over");
+	} else if (ctl->op == TUNNEL_CTL_SOURCE) {
+		notice(c,
+		       ctl->on ? "%s's console is back"
+			       : "%s's console is gone: it is off or restarting",
+		       c->name);
+	}
+}
+
+static void on_closed(struct tunnel_link *l, uint16_t channel, const char *reason, void *user)
+{
+	struct console *c = user;
+
+	c->phase = PHASE_CLOSED;
+	snprintf(c->reason, sizeof(c->reason), "%s", reason);
+}
+
+static const struct tunnel_link_ops link_ops = {
+	.up = link_up,
+	.open = link_open,
+	.opened = on_opened,
+	.data = on_data,
+	.gap = on_gap,
+	.writable = on_writable,
+	.eof = on_eof,
+	.ctl = on_ctl,
+	.closed = on_closed,
+};
+
+static void ctl(struct console *c, enum tunnel_ctl_op op)
+{
+	struct tunnel_ctl message = { .op = op };
+
+	if (c->phase == PHASE_OPEN && tunnel_link_ctl(c->client.link, c->channel, &message) < 0) {
+		c->client.lost = true;
+	}
+}
+
+static void act(struct console *c, enum escape_action action)
+{
+	switch (action) {
+	case ESCAPE_QUIT:
+		c->quit = true;
+		break;
+	case ESCAPE_BREAK:
+		ctl(c, TUNNEL_CTL_BREAK);
+		notice(c, "break sent");
+		break;
+	case ESCAPE_TAKE:
+		ctl(c, TUNNEL_CTL_TAKE);
+		break;
+	case ESCAPE_HELP:
+		notice(c, "Ctrl-] or Enter ~ . leave, Enter ~ B break, Enter ~ w take over typing, "
+			  "~ ~ one tilde");
+		break;
+	case ESCAPE_NONE:
+		break;
+	}
+}
+
+static void read_keys(struct console *c)
+{
+	unsigned char keys[1024], out[2];
+	size_t len;
+	ssize_t n;
+
+	/* a program that pastes waits for the guest, it does not pile up here */
+	if (buf_room(&c->typed) < 2 * sizeof(keys)) {
+		return;
+	}
+	n = read(STDIN_FILENO, keys, sizeof(keys));
+	if (n <= 0) {
+		c->eof = n == 0 || errno != EINTR;
+		return;
+	}
+	for (ssize_t i = 0; i < n && !c->quit; i++) {
+		enum escape_action action = ESCAPE_NONE;
+
+		if (c->tty_in) {
+			action = escape_key(&c->escape, keys[i], out, &len);
+		} else {
+			out[0] = keys[i];
+			len = 1;
+		}
+		if (action != ESCAPE_NONE) {
+			act(c, action);
+		} else if (len > 0 && c->may_write && buf_append(&c->typed, out, len) < 0) {
+			break;
+		}
+	}
+	send_typed(c);
+}
+
+/* Runs until the user leaves or the channel is lost. */
+static void console_run(struct console *c)
+{
+	while (!c->quit && !c->client.lost && c->phase != PHASE_CLOSED) {
+		bool keys = !c->eof && c->phase == PHASE_OPEN && buf_room(&c->typed) >= 2048;
+
+		if (got_signal || (c->dump && c->phase == PHASE_OPEN && c->next >= c->live)) {
+			c->quit = true;
+			break;
+		}
+		if (client_turn(&c->client, keys ? STDIN_FILENO : -1, 500)) {
+			read_keys(c);
+		}
+	}
+}
+
+/* Whether trying again can help; a refusal for a reason is final. */
+static bool worth_retrying(const struct console *c)
+{
+	return c->client.lost || c->reason[0] == '\0' ||
+	       fault_code_transient(fault_code_parse(c->reason));
+}
+
+static int parse_arguments(struct console *c, struct invocation *in)
+{
+	for (int i = 0; i < in->argc; i++) {
+		if (strcmp(in->argv[i], "--read-only") == 0) {
+			c->mode = TUNNEL_MODE_READ;
+		} else if (strcmp(in->argv[i], "--take") == 0) {
+			c->mode |= TUNNEL_MODE_WRITE | TUNNEL_MODE_TAKE;
+		} else if (strcmp(in->argv[i], "--dump") == 0) {
+			c->dump = true;
+			c->mode = TUNNEL_MODE_READ;
+			c->history = UINT64_MAX;
+		} else if (strcmp(in->argv[i], "--history") == 0 && i + 1 < in->argc &&
+			   parse_size(in->argv[i + 1], &c->history) == 0) {
+			i++;
+		} else {
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int console_session(struct console *c, struct fault *fault)
+{
+	usec_t lost_at = 0;
+
+	for (;;) {
+		int r = client_connect(&c->client, &link_ops, c, fault);
+
+		c->reason[0] = '\0';
+		if (r == 0) {
+			r = console_open(c);
+			if (r < 0) {
+				fault_set(fault, FAULT_INTERNAL, "the console cannot be opened: %s",
+					  strerror(-r));
+				client_close(&c->client);
+				return r;
+			}
+			console_run(c);
+			if (c->quit) {
+				client_close(&c->client);
+				return 0;
+			}
+			if (!worth_retrying(c)) {
+				enum fault_code code = fault_code_parse(c->reason);
+
+				client_close(&c->client);
+				return fault_set(fault, code, "%s", fault_code_title(code));
+			}
+			fault_set(fault, FAULT_RELAY_LOST,
+				  "the connection to the console was lost");
+			if (c->phase == PHASE_OPEN || c->phase == PHASE_CLOSED) {
+				lost_at = c->started && !lost_at ? 0 : lost_at;
+			}
+			client_close(&c->client);
+		}
+		if (!c->started && !lost_at) {
+			return -EREMOTEIO; /* never was there: no reason to wait */
+		}
+		if (!lost_at) {
+			lost_at = clock_monotonic();
+			notice(c, "the connection was lost; trying again");
+		}
+		if (got_signal || clock_monotonic() - lost_at > RECONNECT_FOR) {
+			return -EREMOTEIO;
+		}
+		poll(NULL, 0, RECONNECT_EVERY_MS);
+	}
+}
+
+int cmd_console(const struct command *command, struct invocation *in)
+{
+	struct console c = { .client.fd = -1,
+			     .mode = TUNNEL_MODE_READ | TUNNEL_MODE_WRITE,
+			     .history = HISTORY_BYTES,
+			     .escape = ESCAPE_INIT };
+	struct sigaction action = { .sa_handler = on_signal };
+	struct fault fault = { 0 };
+	char name[NAME_BYTES];
+	int r;
+
+	if (parse_arguments(&c, in) < 0) {
+		return usage(command);
+	}
+	if (client_target(in->name, name, &fault) < 0) {
+		return complain(&fault);
+	}
+	c.name = name;
+	snprintf(c.service, sizeof(c.service), "console/%s", name);
+	buf_init(&c.typed, TYPED_MAX);
+	c.tty_in = isatty(STDIN_FILENO);
+	c.tty_out = isatty(STDERR_FILENO);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	if (c.dump) {
+		c.eof = true;
+		c.tty_in = false;
+	} else {
+		notice(&c, "console of %s; leave with Ctrl-] or Enter ~ .", name);
+		terminal_raw(&c);
+	}
+	r = console_session(&c, &fault);
+	terminal_restore(&c);
+	buf_fini(&c.typed);
+	if (r < 0) {
+		return complain(&fault);
+	}
+	if (!c.dump) {
+		notice(&c, "left the console of %s", name);
+	}
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The `target` command: what its parts share. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "fault.h"
+
+#define NAME_BYTES 64
+#define TARGETS_MAX 16
+
+struct invocation {
+	const char *name; /* -t NAME: NULL: the session's first target */
+	bool json;
+	bool help;
+	int argc; /* what stands after the command's words */
+	char **argv;
+};
+
+/* One line of the table in commands.c. */
+struct command {
+	const char *words;     /* "disk attach" */
+	const char *arguments; /* for the usage line, "" if none */
+	const char *purpose;
+	/* Returns the exit code. */
+	int (*run)(const struct command *c, struct invocation *in);
+	int argc_max;
+};
+
+extern const struct command commands[];
+extern const size_t n_commands;
+
+int cmd_help(const struct command *c, struct invocation *in);
+int cmd_info(const struct command *c, struct invocation *in);
+int cmd_console(const struct command *c, struct invocation *in);
+int cmd_power(const struct command *c, struct invocation *in);
+int cmd_disk_attach(const struct command *c, struct invocation *in);
+int cmd_disk_detach(const struct command *c, struct invocation *in);
+int cmd_disk_list(const struct command *c, struct invocation *in);
+int cmd_session(const struct command *c, struct invocation *in);
+
+/* Prints the fault (message, then hint) to stderr; returns the exit code. */
+int complain(const struct fault *f);
+/* Prints how the command is used, to stderr; returns the exit code 2. */
+int usage(const struct command *c);
