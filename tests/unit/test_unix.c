@@ -2,19 +2,16 @@
 /* Unit tests of src/io/unix.c. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <cmocka.h>
-
 #include "cleanup.h"
 #include "file.h"
 #include "parse.h"
+#include "test.h"
 #include "unix.h"
 
 struct fixture {
