@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real targets for the VM tests: libvirt domains defined in the ordinary way, and a libvirt daemon to run them."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import dvmtest
+
+URI = "qemu:///system"
+SERIAL = {
+    "pty": "<serial type='pty'/>",
+    "unix": "<serial type='unix'><source mode='bind' path='{dir}/serial.sock'/></serial>",
+    "tcp": "<serial type='tcp'><source mode='bind' host='127.0.0.1' service='{port}'/><protocol type='raw'/></serial>",
+    "file": "<serial type='file'><source path='{dir}/serial.log'/></serial>",
+    "pty+log": "<serial type='pty'><log file='{dir}/serial.log' append='off'/></serial>",
+}
+
+
+def virsh(*args, check=True):
+    return dvmtest.run("virsh", "-c", URI, "-q", *args, check=check).stdout
+
+
+@contextlib.contextmanager
+def libvirt_host():
+    """The libvirt that answers here; `dvm up` starts one of its own where none does."""
+    yield URI
+
+
+def tiny_image():
+    """The tiny target's kernel, initrd and data disk; made once a build folder."""
+    out = dvmtest.BUILD / "targets" / "tiny"
+    dvmtest.run(dvmtest.ROOT / "tests/images/tiny/build", "--out", out, timeout=300)
+    return out
+
+
+class Tiny:
+    """A guest that boots in seconds from a kernel and an initramfs: prints, echoes, has a small ext4 disk."""
+
+    def __init__(self, cloud, name, serial="pty", memory_mib=128, disk=True, adopt=True, port=0):
+        self.cloud, self.name = cloud, name
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"dvm-target-{name}-", dir="/tmp"))
+        os.chmod(self.dir, 0o777)
+        image = tiny_image()
+        self.disk = self.dir / "disk.qcow2"
+        shutil.copy(image / "disk.qcow2", self.disk)
+        shutil.copy(image / "vmlinuz", self.dir / "vmlinuz")
+        shutil.copy(image / "initrd", self.dir / "initrd")
+        disk_xml = (
+            f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{self.disk}'/>"
+            "<target dev='vda' bus='virtio'/></disk>"
+        )
+        self.xml = (
+            f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>{memory_mib}</memory><vcpu>1</vcpu>"
+            f"<os><type arch='x86_64' machine='pc'>hvm</type><kernel>{self.dir}/vmlinuz</kernel>"
+            f"<initrd>{self.dir}/initrd</initrd><cmdline>console=ttyS0 quiet cryptomgr.notests=1</cmdline></os>"
+            f"<features><acpi/></features><devices>{disk_xml if disk else ''}"
+            f"{SERIAL[serial].format(dir=self.dir, port=port)}<memballoon model='none'/></devices></domain>"
+        )
+        (self.dir / "domain.xml").write_text(self.xml)
+        virsh("define", self.dir / "domain.xml")
+        if adopt:
+            cloud.dvm("vm", "adopt", name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        virsh("destroy", self.name, check=False)
+        virsh("undefine", self.name, check=False)
+        if not exc[0]:
+            self.cloud.dvm("vm", "release", self.name, check=False)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def state(self):
+        return virsh("domstate", self.name).strip()
+
+    def on(self):
+        self.cloud.dvm("power", "on", self.name)
+
+    def off(self):
+        if self.state() != "shut off":
+            self.cloud.dvm("power", "off", self.name)
+
+    def type(self, text, until, timeout=60):
+        """Types on the console and returns what came until `until`."""
+        return self.cloud.dvm(
+            "console", self.name, "--live", "--until", until, "--timeout", timeout, input=text, timeout=timeout + 30
+        ).stdout
+
+
+def domains():
+    return [name for name in virsh("list", "--all", "--name").split()]
+
+
+def qemu_processes():
+    result = subprocess.run(["pgrep", "-af", "qemu-system"], capture_output=True, text=True, check=False)
+    return result.stdout.splitlines()
