@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -99,3 +100,36 @@ def domains():
 def qemu_processes():
     result = subprocess.run(["pgrep", "-af", "qemu-system"], capture_output=True, text=True, check=False)
     return result.stdout.splitlines()
+
+
+def qemu_pid(name):
+    """The process of a running domain, as libvirt's pid file has it."""
+    return int(pathlib.Path(f"/run/libvirt/qemu/{name}.pid").read_text())
+
+
+def libvirtd_pid():
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                argv = (entry / "cmdline").read_bytes().split(b"\0")
+                if os.path.basename(argv[0].decode(errors="replace")) == "libvirtd":
+                    return int(entry.name)
+    return None
+
+
+def kill_libvirtd():
+    """SIGKILL; whoever started it starts it again."""
+    pid = dvmtest.wait_for(libvirtd_pid, "libvirtd to run")
+    os.kill(pid, signal.SIGKILL)
+    dvmtest.wait_for(lambda: libvirtd_pid() not in (None, pid), "libvirtd to be started again", seconds=90)
+
+
+@contextlib.contextmanager
+def libvirtd_stopped(cloud):
+    """libvirtd stopped as by SIGSTOP of the host: it does not answer, its VMs run on."""
+    pid = dvmtest.wait_for(libvirtd_pid, "libvirtd to run")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
