@@ -6,10 +6,12 @@ DESTDIR ?=
 
 .PHONY: all setup install check bench demo clean
 
-# BUILD/root holds the programs as they are installed, to be run and tested from the tree.
+# BUILD/stage holds the programs as they are installed, whatever the prefix, to be run and tested from the tree.
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
-	meson install -C $(BUILD) --no-rebuild --only-changed --quiet --destdir "$(abspath $(BUILD))/root"
+	rm -rf $(BUILD)/root
+	meson install -C $(BUILD) --no-rebuild --quiet --destdir "$(abspath $(BUILD))/root"
+	cd $(BUILD) && ln -sfn "$$(dirname "$$(dirname "$$(find root -path '*/bin/dvm')")")" stage
 
 $(BUILD)/build.ninja:
 	meson setup $(BUILD) --prefix "$(PREFIX)"
