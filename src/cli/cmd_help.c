@@ -9,7 +9,6 @@
 static int run_help(struct cli *cli, const struct args *args, struct fault *fault)
 {
 	const struct command *c;
-	bool found = false;
 	int used;
 
 	if (args_has(args, "man")) {
@@ -25,19 +24,8 @@ static int run_help(struct cli *cli, const struct args *args, struct fault *faul
 		help_command(stdout, c);
 		return 0;
 	}
-	/* The first word of several commands: all of them. */
-	for (const struct command_group *g = command_groups; g->title; g++) {
-		for (const struct command *const *each = g->commands; *each; each++) {
-			size_t len = strlen(args->words[0]);
-
-			if (strncmp((*each)->name, args->words[0], len) == 0 &&
-			    (*each)->name[len] == ' ') {
-				printf("dvm %-18s  %s\n", (*each)->name, (*each)->summary);
-				found = true;
-			}
-		}
-	}
-	if (found) {
+	if (command_is_group(args->words[0])) {
+		help_group(stdout, args->words[0]);
 		return 0;
 	}
 	fault_set(fault, FAULT_NOT_FOUND, "there is no command \"%.60s\"", args->words[0]);

@@ -40,6 +40,20 @@ const struct command *command_find(int argc, char **argv, int *ret_used)
 	return NULL;
 }
 
+bool command_is_group(const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const struct command_group *g = command_groups; g->title; g++) {
+		for (const struct command *const *c = g->commands; *c; c++) {
+			if (strncmp((*c)->name, word, len) == 0 && (*c)->name[len] == ' ') {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 int command_main(struct cli *cli, const struct command *c, int argc, char **argv)
 {
 	struct fault fault = { 0 };

@@ -30,5 +30,7 @@ extern const struct command_group command_groups[]; /* ended by a NULL title */
 
 /* The command that argv starts with; *ret_used words are its name. NULL: none. */
 const struct command *command_find(int argc, char **argv, int *ret_used);
+/* Whether `word` begins the names of several commands ("vm"). */
+bool command_is_group(const char *word);
 /* Parses the arguments behind the name and runs it. Returns the exit status. */
 int command_main(struct cli *cli, const struct command *c, int argc, char **argv);

@@ -79,6 +79,19 @@ void help_overview(FILE *f)
 	fprintf(f, "\ndvm COMMAND --help says more. A first session: dvm debug VM\n");
 }
 
+void help_group(FILE *f, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const struct command_group *g = command_groups; g->title; g++) {
+		for (const struct command *const *c = g->commands; *c; c++) {
+			if (strncmp((*c)->name, word, len) == 0 && (*c)->name[len] == ' ') {
+				fprintf(f, "  dvm %-18s  %s\n", (*c)->name, (*c)->summary);
+			}
+		}
+	}
+}
+
 /* Text for troff: nothing in it is a request or an escape. */
 static void man_text(FILE *f, const char *s)
 {

@@ -35,10 +35,16 @@ int main(int argc, char **argv)
 	c = command_find(argc - 1, argv + 1, &used);
 	if (c) {
 		status = command_main(&cli, c, argc - 1 - used, argv + 1 + used);
+	} else if (command_is_group(argv[1]) && (argc == 2 || argv[2][0] == '-')) {
+		help_group(argc == 2 ? stderr : stdout, argv[1]);
+		status = argc == 2 ? fault_code_exit_status(FAULT_BAD_REQUEST) : 0;
 	} else {
 		fault_set(&fault, FAULT_BAD_REQUEST, "there is no command \"%.60s%s%.60s\"",
 			  argv[1], argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
-		fault_hint(&fault, "dvm --help lists them");
+		fault_hint(&fault,
+			   command_is_group(argv[1]) ? "dvm help %.60s lists its commands"
+						     : "dvm --help lists them",
+			   argv[1]);
 		status = cli_print_fault(&fault);
 	}
 	cli_fini(&cli);

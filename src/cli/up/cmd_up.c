@@ -135,6 +135,10 @@ static int detach(struct supervisor_options *o, bool as_json, struct fault *faul
 	ssize_t n;
 	pid_t pid;
 
+	n = layout_make(o->state, fault);
+	if (n < 0) {
+		return (int)n;
+	}
 	if (pipe2(fds, O_CLOEXEC) < 0) {
 		return -errno;
 	}

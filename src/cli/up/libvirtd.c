@@ -93,14 +93,18 @@ int libvirtd_plan(const char *state, struct libvirtd_plan *ret, struct fault *fa
 	if (r == 0) {
 		p.foreign = answers(p.socket) && pid_lock_owner(p.pid_file) == 0;
 	}
+	/* Root's libvirtd cannot start a VM without virtlogd; an ordinary user's starts it when it
+	 * needs it. */
+	if (r == 0 && geteuid() == 0 &&
+	    (!answers(p.log_socket) || pid_lock_owner(p.log_pid_file) != 0)) {
+		r = find_daemon("virtlogd", &p.log_program, fault);
+		if (r == 0) {
+			r = file_write_atomic(p.log_config, log_config_text,
+					      strlen(log_config_text), 0600);
+		}
+	}
 	if (r == 0 && !p.foreign) {
 		r = find_daemon("libvirtd", &p.program, fault);
-		/* An ordinary user's libvirtd starts virtlogd when it needs it; root's expects it
-		 * to be there. */
-		if (r == 0 && geteuid() == 0 &&
-		    (!answers(p.log_socket) || pid_lock_owner(p.log_pid_file) != 0)) {
-			r = find_daemon("virtlogd", &p.log_program, fault);
-		}
 		if (r == 0) {
 			r = file_write_atomic(p.config, config_text, strlen(config_text), 0600);
 		}

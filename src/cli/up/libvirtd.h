@@ -13,7 +13,7 @@
 #include "fault.h"
 
 struct libvirtd_plan {
-	bool foreign;	   /* one answers that is not ours: nothing to do */
+	bool foreign;	   /* one answers that is not ours */
 	char *program;	   /* libvirtd */
 	char *log_program; /* virtlogd, or NULL where libvirtd starts it by itself (ordinary users)
 			    */

@@ -44,6 +44,7 @@ struct service {
 	sd_event_source *adopted_source;
 	sd_event_source *timer;
 	usec_t started, backoff;
+	off_t log_start; /* where this run's output begins in the log file */
 };
 
 static void set_state(struct service *s, enum service_state to)
@@ -127,8 +128,11 @@ const char *service_name(const struct service *s)
 	return s->name;
 }
 
-const char *service_log(const struct service *s)
+const char *service_log(const struct service *s, off_t *ret_start)
 {
+	if (ret_start) {
+		*ret_start = s->log_start;
+	}
 	return s->log;
 }
 
@@ -235,6 +239,7 @@ int service_start(struct service *s)
 	if (log_fd < 0 || null_fd < 0) {
 		return log_fd < 0 ? log_fd : -errno;
 	}
+	s->log_start = lseek(log_fd, 0, SEEK_END);
 	pid = fork();
 	if (pid < 0) {
 		return -errno;
@@ -318,9 +323,9 @@ void service_exited(struct service *s, int wait_code, int wait_status)
 	if (ran > BACKOFF_FORGIVE) {
 		s->backoff = BACKOFF_FIRST;
 	}
-	log_warn("%s %s %d; starting it again in %.1f s", s->name,
-		 wait_code == CLD_EXITED ? "ended with status" : "was ended by signal", wait_status,
-		 (double)s->backoff / USEC_PER_SEC);
+	log_warn("%s %s %d", s->name,
+		 wait_code == CLD_EXITED ? "ended with status" : "was ended by signal",
+		 wait_status);
 	if (set_timer(s, s->backoff, on_backoff) < 0) {
 		log_err("%s: no memory for a timer", s->name);
 	}

@@ -58,7 +58,8 @@ void service_stop(struct service *s);
 
 enum service_state service_state(const struct service *s);
 const char *service_name(const struct service *s);
-const char *service_log(const struct service *s);
+/* Path of its log; *ret_start (may be NULL): where in it the present or last run begins. */
+const char *service_log(const struct service *s, off_t *ret_start);
 /* Process of the service, or 0. */
 pid_t service_pid(const struct service *s);
 

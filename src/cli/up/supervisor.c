@@ -46,22 +46,20 @@ struct supervisor {
 
 /* ---- start and stop, one after the other */
 
-/* The end of the log of a program that did not start, for whoever called `dvm up`. */
-static void show_log_tail(const char *path)
+/* The end of what a program said that did not start, for whoever called `dvm up`. */
+static void show_log_tail(const struct service *service)
 {
-	_cleanup_fclose_ FILE *f = fopen(path, "re");
-	char tail[LOG_TAIL + 1];
-	size_t n;
-	long size;
+	off_t start, size;
+	_cleanup_close_ int fd = open(service_log(service, &start), O_RDONLY | O_CLOEXEC);
+	char tail[LOG_TAIL];
+	ssize_t n;
 
-	if (!f || fseek(f, 0, SEEK_END) < 0 || (size = ftell(f)) < 0 ||
-	    fseek(f, size > LOG_TAIL ? size - LOG_TAIL : 0, SEEK_SET) < 0) {
+	size = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1;
+	if (size < 0) {
 		return;
 	}
-	n = fread(tail, 1, LOG_TAIL, f);
-	tail[n] = '\0';
-	fputs(tail, stderr);
-	if (n > 0 && tail[n - 1] != '\n') {
+	n = pread(fd, tail, sizeof(tail), MAX(start, size - LOG_TAIL));
+	if (n > 0 && write_all(STDERR_FILENO, tail, (size_t)n) == 0 && tail[n - 1] != '\n') {
 		fputc('\n', stderr);
 	}
 }
@@ -70,10 +68,10 @@ static void begin_stop(struct supervisor *s);
 
 static void give_up(struct supervisor *s, const struct service *culprit, int error)
 {
-	show_log_tail(service_log(culprit));
+	show_log_tail(culprit);
 	fault_set(s->fault, FAULT_INTERNAL, "%s did not start%s%s", service_name(culprit),
 		  error ? ": " : "", error ? strerror(-error) : "");
-	fault_hint(s->fault, "its log is %s", service_log(culprit));
+	fault_hint(s->fault, "its log is %s", service_log(culprit, NULL));
 	s->result = -EREMOTEIO;
 	begin_stop(s);
 }
@@ -266,7 +264,7 @@ static int on_trim(sd_event_source *source, uint64_t usec, void *user)
 	_cleanup_free_ char *own = layout_path(s->options->state, "log/up.log");
 
 	for (size_t i = 0; i < s->n_services; i++) {
-		service_trim_log(service_log(s->services[i]));
+		service_trim_log(service_log(s->services[i], NULL));
 	}
 	if (own) {
 		service_trim_log(own);
