@@ -289,8 +289,8 @@ static int append_field(struct buf *out, const struct http_field *f)
 static int append_head(struct buf *out, const struct http_head *h, const char *const *drop,
 		       const char *extra)
 {
-	int r = buf_printf(out, "%.*s %.*s HTTP/1.1\r\n", (int)h->method_len, h->method,
-			   (int)h->target_len, h->target);
+	int r = buf_printf(out, "%.*s %.*s HTTP/1.%u\r\n", (int)h->method_len, h->method,
+			   (int)h->target_len, h->target, h->minor);
 
 	for (size_t i = 0; r == 0 && i < h->n_fields; i++) {
 		const struct http_field *f = &h->fields[i];

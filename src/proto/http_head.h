@@ -34,6 +34,7 @@ int http_head_decode(const char *p, size_t len, struct http_head *ret, size_t *r
 const struct http_field *http_head_field(const struct http_head *h, const char *name);
 /* True where a comma-separated field lists `token` (case-insensitive). */
 bool http_field_has_token(const struct http_field *f, const char *token);
-/* Appends the head for the next hop: hop-by-hop fields and those in `drop` (NULL-ended, may be NULL) are left
- * out, "Connection: close" and the lines in `extra` ("Name: value\r\n…", may be NULL) added. */
+/* Appends the head for the next hop, in the client's version, for the answer goes back as it is. Hop-by-hop fields and
+ * those in `drop` (NULL-ended, may be NULL) are left out, "Connection: close" and the lines in `extra`
+ * ("Name: value\r\n…", may be NULL) added. Nothing is appended on failure. */
 int http_head_forward(struct buf *out, const struct http_head *h, const char *const *drop, const char *extra) _must_check_;

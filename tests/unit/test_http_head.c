@@ -166,7 +166,7 @@ static void forwards_without_what_is_for_this_hop(void **state)
 	buf_init(&b, 256);
 	assert_int_equal(http_head_forward(&b, &h, drop, "X-Real: 1\r\n"), 0);
 	assert_int_equal(buf_append(&b, "", 1), 0);
-	assert_string_equal((char *)buf_data(&b), "PUT /x HTTP/1.1\r\n"
+	assert_string_equal((char *)buf_data(&b), "PUT /x HTTP/1.0\r\n"
 						  "Host: gate\r\n"
 						  "Authorization: Bearer t\r\n"
 						  "Content-Length: 3\r\n"
