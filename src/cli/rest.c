@@ -14,8 +14,8 @@
 #include "file.h"
 #include "parse.h"
 #include "sse.h"
+#include "transport.h"
 
-#define CONNECT_TIMEOUT_S 10L
 #define CALL_TIMEOUT_S 120L
 /* An event stream that is silent for longer than its keep-alives allow is dead. */
 #define EVENTS_SILENCE_S 60L
@@ -155,28 +155,10 @@ static int set_up(struct rest *r, const char *method, const char *path, const ch
 	if (!url) {
 		return -ENOMEM;
 	}
-	curl_easy_reset(h);
-	r->error[0] = '\0';
-	curl_easy_setopt(h, CURLOPT_URL, url);
-	curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "https,http");
-	curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(h, CURLOPT_ERRORBUFFER, r->error);
-	curl_easy_setopt(h, CURLOPT_USERAGENT, "dvm");
+	if (transport_set_up(h, c, url, r->error) < 0) {
+		return -ENOMEM;
+	}
 	curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
-	if (config_url_is_local(c->url)) {
-		curl_easy_setopt(h, CURLOPT_PROXY, "");
-	}
-	if (c->pin) {
-		/* The gate's certificate is its own; its public key is what we know. */
-		curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, 0L);
-		curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 0L);
-		if (curl_easy_setopt(h, CURLOPT_PINNEDPUBLICKEY, c->pin) != CURLE_OK) {
-			return -ENOMEM;
-		}
-	} else if (c->cacert) {
-		curl_easy_setopt(h, CURLOPT_CAINFO, c->cacert);
-	}
 	if (sink->sse) {
 		curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
 		curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, EVENTS_SILENCE_S);
@@ -206,63 +188,6 @@ static bool blinked(CURLcode code)
 	default:
 		return false;
 	}
-}
-
-static int transport_fault(struct rest *r, CURLcode code, struct fault *fault)
-{
-	const char *why = r->error[0] ? r->error : curl_easy_strerror(code);
-
-	switch (code) {
-	case CURLE_OUT_OF_MEMORY:
-		return -ENOMEM;
-	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-		fault_set(fault, FAULT_UNAUTHENTICATED,
-			  "the server at %s is not the one that DVM_PIN names", r->config->url);
-		fault_hint(
-			fault,
-			"somebody may be in between; if dvm was set up anew, take its new DVM_PIN");
-		break;
-	case CURLE_PEER_FAILED_VERIFICATION:
-		fault_set(fault, FAULT_UNAUTHENTICATED, "cannot verify the server at %s: %s",
-			  r->config->url, why);
-		fault_hint(fault,
-			   "set DVM_PIN to its key or DVM_CACERT to its authority's certificate");
-		break;
-	case CURLE_OPERATION_TIMEDOUT:
-		fault_set(fault, FAULT_TIMEOUT, "no answer from %s in time", r->config->url);
-		break;
-	default:
-		fault_set(fault, FAULT_HOST_AWAY, "cannot reach dvm at %s: %s", r->config->url,
-			  why);
-		fault_hint(fault, "is it running? is DVM_URL right?");
-		break;
-	}
-	return -EREMOTEIO;
-}
-
-/* The answer's problem document, or one made from the status where the body is none. */
-static int problem_fault(const struct buf *body, long status, struct fault *fault)
-{
-	_cleanup_(json_decrefp) json_t *j =
-		json_loadb((const char *)body->mem + body->head, buf_len(body), 0, NULL);
-	const char *code = NULL, *title = NULL, *detail = NULL, *hint = NULL;
-	enum fault_code parsed;
-
-	if (!j || json_unpack(j, "{s:s, s?s, s?s, s?s}", "code", &code, "title", &title, "detail",
-			      &detail, "hint", &hint) < 0) {
-		return fault_set(fault,
-				 status == 401	 ? FAULT_UNAUTHENTICATED
-				 : status == 404 ? FAULT_NOT_FOUND
-				 : status >= 500 ? FAULT_INTERNAL
-						 : FAULT_PROTOCOL,
-				 "the server answered with status %ld", status);
-	}
-	parsed = fault_code_parse(code);
-	fault_set(fault, parsed, "%s", detail && detail[0] ? detail : title ? title : code);
-	if (hint) {
-		fault_hint(fault, "%s", hint);
-	}
-	return -EREMOTEIO;
 }
 
 static void nap(unsigned ms)
@@ -324,10 +249,10 @@ static int perform(struct rest *r, const char *method, const char *path, const c
 		return 0; /* the sink ended it, and knows why */
 	}
 	if (code != CURLE_OK) {
-		return transport_fault(r, code, fault);
+		return transport_fault(r->config, code, r->error, fault);
 	}
 	curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
-	return status >= 200 && status < 300 ? 0 : problem_fault(&sink->head, status, fault);
+	return status >= 200 && status < 300 ? 0 : transport_problem(&sink->head, status, fault);
 }
 
 int rest_call(struct rest *r, const char *method, const char *path, json_t *body, json_t **ret,
