@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import pathlib
+import tempfile
 
 import dvmtest
 import pytest
@@ -14,8 +15,11 @@ STATE = pathlib.Path("/tmp/canary-path-4711")
 def images():
     """The D-VM's image, built once a build folder by the command a user would type."""
     if not (dvmtest.IMAGES / "default").exists():
-        env = dict(os.environ, DVM_LIBEXEC=str(dvmtest.LIBEXEC))
-        dvmtest.run(dvmtest.DVM, "image", "build", "--out", dvmtest.IMAGES, env=env, timeout=900)
+        dvmtest.IMAGES.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="dvm-t-") as state:
+            os.symlink(dvmtest.IMAGES, f"{state}/images")
+            env = dict(os.environ, DVM_LIBEXEC=str(dvmtest.LIBEXEC))
+            dvmtest.run(dvmtest.DVM, "image", "build", "--state", state, env=env, timeout=900)
     return dvmtest.IMAGES
 
 
