@@ -47,7 +47,7 @@ static int errno_by_name(const char *name)
 			return e;
 		}
 	}
-	return EIO;
+	return 0;
 }
 
 static void sleep_ms(uint32_t ms)
@@ -61,24 +61,23 @@ static void sleep_ms(uint32_t ms)
 static int failpoint_act(const char *mode)
 {
 	uint32_t ms;
+	int e;
 
 	if (strcmp(mode, "kill") == 0) {
 		kill(getpid(), SIGKILL);
-		return 0;
 	}
-	if (strncmp(mode, "sleep:", 6) == 0) {
-		if (parse_u32(mode + 6, &ms) == 0) {
-			sleep_ms(ms);
-		}
+	if (strncmp(mode, "sleep:", 6) == 0 && parse_u32(mode + 6, &ms) == 0) {
+		sleep_ms(ms);
 		return 0;
 	}
 	if (strcmp(mode, "error") == 0) {
 		return -EIO;
 	}
-	if (strncmp(mode, "error:", 6) == 0) {
-		return -errno_by_name(mode + 6);
+	e = strncmp(mode, "error:", 6) == 0 ? errno_by_name(mode + 6) : 0;
+	if (e == 0) {
+		abort(); /* a typing error must not look like a test that passes */
 	}
-	return 0;
+	return -e;
 }
 
 /* Is a once- entry still to fire? If so, it is taken: nobody else fires it. */
