@@ -5,7 +5,7 @@
 #define GROUP(...) ((const struct command *const[]){ __VA_ARGS__, NULL })
 
 const struct command_group command_groups[] = {
-	{ "Debug a VM", GROUP(&cmd_debug, &cmd_ssh, &cmd_power) },
+	{ "Debug a VM", GROUP(&cmd_debug, &cmd_ssh, &cmd_console, &cmd_power) },
 	{ "VMs", GROUP(&cmd_vm_list, &cmd_vm_show, &cmd_vm_adopt, &cmd_vm_release) },
 	{ "Sessions", GROUP(&cmd_session_list, &cmd_session_show, &cmd_session_timeline,
 			    &cmd_session_renew, &cmd_session_end) },
@@ -17,7 +17,8 @@ const struct command_group command_groups[] = {
 				   &cmd_project_create, &cmd_project_list, &cmd_project_member) },
 	{ "D-VM images", GROUP(&cmd_image_list, &cmd_image_show, &cmd_image_build) },
 	{ "Run dvm on this machine", GROUP(&cmd_up, &cmd_down) },
-	{ "For other programs", GROUP(&cmd_ssh_config, &cmd_known_hosts, &cmd_complete) },
+	{ "For other programs",
+	  GROUP(&cmd_ssh_config, &cmd_proxy, &cmd_known_hosts, &cmd_complete) },
 	{ "About dvm", GROUP(&cmd_help, &cmd_version) },
 	{ NULL, NULL },
 };

@@ -6,6 +6,7 @@
 
 extern const struct command cmd_audit;
 extern const struct command cmd_complete;
+extern const struct command cmd_console;
 extern const struct command cmd_debug;
 extern const struct command cmd_disk_attach;
 extern const struct command cmd_disk_detach;
@@ -21,6 +22,7 @@ extern const struct command cmd_power;
 extern const struct command cmd_project_create;
 extern const struct command cmd_project_list;
 extern const struct command cmd_project_member;
+extern const struct command cmd_proxy;
 extern const struct command cmd_record_get;
 extern const struct command cmd_record_list;
 extern const struct command cmd_record_play;
