@@ -134,5 +134,5 @@ const struct field session_list_query[] = {
 	{ 0 },
 };
 const struct field event_query[] = { QUERY_SESSION, QUERY_AFTER_SEQ, { 0 } };
-const struct field audit_query[] = { QUERY_PROJECT, QUERY_LIMIT, QUERY_AFTER_SEQ, { 0 } };
+const struct field audit_query[] = { QUERY_PROJECT, QUERY_SESSION, QUERY_LIMIT, QUERY_AFTER_SEQ, { 0 } };
 /* clang-format on */
