@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads domain XML as libvirt gives it: disks, consoles, the D-VM's tunnel and metadata. */
+#include <errno.h>
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "domain_xml.h"
+#include "parse.h"
+
+static void doc_free(xmlDoc **doc)
+{
+	if (*doc) {
+		xmlFreeDoc(*doc);
+	}
+}
+
+static void xml_string_free(xmlChar **s)
+{
+	if (*s) {
+		xmlFree(*s);
+	}
+}
+
+#define _cleanup_doc_ _cleanup_(doc_free)
+#define _cleanup_xml_string_ _cleanup_(xml_string_free)
+
+/* `root`: name that the document's element must have. */
+static int doc_parse(const char *xml, const char *root, xmlDoc **ret, xmlNode **ret_root)
+{
+	_cleanup_doc_ xmlDoc *doc = NULL;
+	xmlNode *node;
+	size_t len = strlen(xml);
+
+	if (len > 16 << 20) {
+		return -EBADMSG;
+	}
+	doc = xmlReadMemory(xml, (int)len, NULL, NULL,
+			    XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
+				    XML_PARSE_NOBLANKS);
+	if (!doc) {
+		return -EBADMSG;
+	}
+	node = xmlDocGetRootElement(doc);
+	if (!node || strcmp((const char *)node->name, root) != 0) {
+		return -EBADMSG;
+	}
+	*ret = TAKE_PTR(doc);
+	*ret_root = node;
+	return 0;
+}
+
+static bool node_is(const xmlNode *node, const char *name)
+{
+	return node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, name) == 0;
+}
+
+/* First child element of that name; NULL if none or `parent` is NULL. */
+static xmlNode *child(const xmlNode *parent, const char *name)
+{
+	if (!parent) {
+		return NULL;
+	}
+	for (xmlNode *node = parent->children; node; node = node->next) {
+		if (node_is(node, name)) {
+			return node;
+		}
+	}
+	return NULL;
+}
+
+/* Copies an attribute into a fixed field; "" when absent or longer. */
+static void attr_field(const xmlNode *node, const char *name, char *field, size_t size)
+{
+	_cleanup_xml_string_ xmlChar *value = NULL;
+
+	field[0] = 0;
+	if (!node) {
+		return;
+	}
+	value = xmlGetProp((xmlNode *)node, BAD_CAST name);
+	if (value && strlen((const char *)value) < size) {
+		strcpy(field, (const char *)value);
+	}
+}
+
+/* NULL stays NULL; -ENOMEM. */
+static int attr_copy(const xmlNode *node, const char *name, char **ret)
+{
+	_cleanup_xml_string_ xmlChar *value = NULL;
+	char *copy = NULL;
+
+	if (node) {
+		value = xmlGetProp((xmlNode *)node, BAD_CAST name);
+	}
+	if (value) {
+		copy = strdup((const char *)value);
+		if (!copy) {
+			return -ENOMEM;
+		}
+	}
+	*ret = copy;
+	return 0;
+}
+
+static void text_field(const xmlNode *node, char *field, size_t size)
+{
+	_cleanup_xml_string_ xmlChar *value = NULL;
+
+	field[0] = 0;
+	if (!node) {
+		return;
+	}
+	value = xmlNodeGetContent(node);
+	if (value && strlen((const char *)value) < size) {
+		strcpy(field, (const char *)value);
+	}
+}
+
+static uint64_t text_number(const xmlNode *node)
+{
+	char text[24];
+	uint64_t value;
+
+	text_field(node, text, sizeof(text));
+	return parse_u64(text, &value) < 0 ? 0 : value;
+}
+
+static int disk_read(const xmlNode *node, struct domain_disk *disk)
+{
+	char type[16], device[16];
+	const xmlNode *source = child(node, "source");
+
+	*disk = (struct domain_disk){ 0 };
+	attr_field(node, "type", type, sizeof(type));
+	attr_field(node, "device", device, sizeof(device));
+	attr_field(child(node, "target"), "dev", disk->dev, sizeof(disk->dev));
+	attr_field(child(node, "driver"), "type", disk->format, sizeof(disk->format));
+	text_field(child(node, "serial"), disk->serial, sizeof(disk->serial));
+	if (!disk->format[0]) {
+		strcpy(disk->format, "raw"); /* libvirt's own default: it does not probe */
+	}
+	disk->cdrom = strcmp(device, "cdrom") == 0 || strcmp(device, "floppy") == 0;
+	disk->readonly = disk->cdrom || child(node, "readonly");
+	if (strcmp(type, "file") == 0) {
+		disk->backend = DISK_BACKEND_FILE;
+		return attr_copy(source, "file", &disk->source);
+	}
+	if (strcmp(type, "block") == 0) {
+		disk->backend = DISK_BACKEND_BLOCK;
+		return attr_copy(source, "dev", &disk->source);
+	}
+	return 0;
+}
+
+static enum console_backend console_backend(const xmlNode *node)
+{
+	const xmlNode *source = child(node, "source");
+	char type[16], mode[16], protocol[16];
+
+	attr_field(node, "type", type, sizeof(type));
+	attr_field(source, "mode", mode, sizeof(mode));
+	attr_field(child(node, "protocol"), "type", protocol, sizeof(protocol));
+	if (strcmp(type, "pty") == 0) {
+		return CONSOLE_BACKEND_PTY;
+	}
+	if (strcmp(type, "file") == 0) {
+		return CONSOLE_BACKEND_FILE;
+	}
+	/* Where the domain is the one that connects, there is nothing to connect to. */
+	if (strcmp(mode, "bind") == 0 && strcmp(type, "unix") == 0) {
+		return CONSOLE_BACKEND_UNIX;
+	}
+	if (strcmp(mode, "bind") == 0 && strcmp(type, "tcp") == 0 &&
+	    (protocol[0] == 0 || strcmp(protocol, "raw") == 0)) {
+		return CONSOLE_BACKEND_TCP;
+	}
+	return CONSOLE_BACKEND_OTHER;
+}
+
+static int console_read(const xmlNode *node, struct console_place *place)
+{
+	const xmlNode *source = child(node, "source");
+	int r;
+
+	place->backend = console_backend(node);
+	r = attr_copy(source, "path", &place->path);
+	if (r == 0) {
+		r = attr_copy(source, "host", &place->host);
+	}
+	if (r == 0) {
+		r = attr_copy(source, "service", &place->port);
+	}
+	if (r == 0) {
+		r = attr_copy(child(node, "log"), "file", &place->log);
+	}
+	return r;
+}
+
+/* A serial port is also listed as a console: <target type='serial'/>. */
+static bool console_is_serial(const xmlNode *node)
+{
+	char type[16];
+
+	attr_field(child(node, "target"), "type", type, sizeof(type));
+	return strcmp(type, "serial") == 0;
+}
+
+static void console_add(const xmlNode *node, struct domain_info *info)
+{
+	struct domain_console *console;
+
+	if (info->n_consoles == DOMAIN_CONSOLES_MAX) {
+		return;
+	}
+	console = &info->consoles[info->n_consoles++];
+	attr_field(node, "type", console->type, sizeof(console->type));
+	console->usable = console_backend(node) > CONSOLE_BACKEND_OTHER || child(node, "log");
+}
+
+static int devices_read(const xmlNode *devices, struct domain_info *info,
+			const xmlNode **ret_console)
+{
+	const xmlNode *serial = NULL, *console = NULL;
+	int r;
+
+	for (const xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
+		if (node_is(node, "disk") && info->n_disks < DOMAIN_DISKS_MAX) {
+			r = disk_read(node, &info->disks[info->n_disks]);
+			if (r < 0) {
+				return r;
+			}
+			info->n_disks++;
+		} else if (node_is(node, "serial")) {
+			serial = serial ? serial : node;
+			console_add(node, info);
+		} else if (node_is(node, "console") && !console_is_serial(node)) {
+			console = console ? console : node;
+			console_add(node, info);
+		} else if (node_is(node, "graphics") &&
+			   info->n_graphics < ARRAY_SIZE(info->graphics)) {
+			attr_field(node, "type", info->graphics[info->n_graphics++],
+				   sizeof(info->graphics[0]));
+		}
+	}
+	*ret_console = serial ? serial : console;
+	return 0;
+}
+
+void console_place_fini(struct console_place *place)
+{
+	free(place->path);
+	free(place->host);
+	free(place->port);
+	free(place->log);
+	*place = (struct console_place){ 0 };
+}
+
+int domain_xml_read(const char *xml, struct domain_info *ret, struct console_place *ret_place)
+{
+	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
+	_cleanup_(console_place_fini) struct console_place place = { 0 };
+	_cleanup_doc_ xmlDoc *doc = NULL;
+	const xmlNode *console = NULL;
+	char name[512];
+	xmlNode *root;
+	int r;
+
+	r = doc_parse(xml, "domain", &doc, &root);
+	if (r < 0) {
+		return r;
+	}
+	text_field(child(root, "name"), name, sizeof(name));
+	info.name = strdup(name);
+	if (!info.name) {
+		return -ENOMEM;
+	}
+	info.memory_mib = text_number(child(root, "memory")) / 1024; /* libvirt gives KiB */
+	info.vcpus = (unsigned)text_number(child(root, "vcpu"));
+	r = devices_read(child(root, "devices"), &info, &console);
+	if (r == 0 && console) {
+		r = console_read(console, &place);
+	}
+	if (r < 0) {
+		return r;
+	}
+	*ret = info;
+	info = (struct domain_info){ 0 };
+	if (ret_place) {
+		*ret_place = place;
+		place = (struct console_place){ 0 };
+	}
+	return 0;
+}
+
+int domain_xml_read_tunnel(const char *xml, char **ret_path)
+{
+	_cleanup_doc_ xmlDoc *doc = NULL;
+	xmlNode *root;
+	char *path = NULL;
+	int r;
+
+	r = doc_parse(xml, "domain", &doc, &root);
+	if (r < 0) {
+		return r;
+	}
+	root = child(root, "devices");
+	for (const xmlNode *node = root ? root->children : NULL; node; node = node->next) {
+		char name[64];
+
+		if (!node_is(node, "channel")) {
+			continue;
+		}
+		attr_field(child(node, "target"), "name", name, sizeof(name));
+		if (strcmp(name, DVM_TUNNEL_CHANNEL) == 0) {
+			r = attr_copy(child(node, "source"), "path", &path);
+			if (r < 0 || path) {
+				break;
+			}
+		}
+	}
+	if (r < 0) {
+		return r;
+	}
+	if (!path) {
+		return -ENOENT;
+	}
+	*ret_path = path;
+	return 0;
+}
+
+int domain_xml_read_disk(const char *xml, const char *serial, char **ret_disk_xml)
+{
+	_cleanup_doc_ xmlDoc *doc = NULL;
+	xmlBuffer *text;
+	xmlNode *root;
+	char *copy = NULL;
+	int r;
+
+	r = doc_parse(xml, "domain", &doc, &root);
+	if (r < 0) {
+		return r;
+	}
+	root = child(root, "devices");
+	for (xmlNode *node = root ? root->children : NULL; node; node = node->next) {
+		char value[DISK_SERIAL_MAX + 1];
+
+		if (!node_is(node, "disk")) {
+			continue;
+		}
+		text_field(child(node, "serial"), value, sizeof(value));
+		if (strcmp(value, serial) != 0) {
+			continue;
+		}
+		text = xmlBufferCreate();
+		if (text && xmlNodeDump(text, doc, node, 0, 0) >= 0) {
+			copy = strdup((const char *)xmlBufferContent(text));
+		}
+		if (text) {
+			xmlBufferFree(text);
+		}
+		if (!copy) {
+			return -ENOMEM;
+		}
+		*ret_disk_xml = copy;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int domain_free_dev(const struct domain_info *info, char ret_dev[16])
+{
+	for (unsigned i = 0; i < 26 * 27; i++) {
+		char dev[16] = "vd";
+		size_t len = 2;
+		bool used = false;
+
+		if (i >= 26) {
+			dev[len++] = (char)('a' + i / 26 - 1);
+		}
+		dev[len] = (char)('a' + i % 26);
+		for (size_t j = 0; j < info->n_disks; j++) {
+			used |= strcmp(info->disks[j].dev, dev) == 0;
+		}
+		if (!used) {
+			memcpy(ret_dev, dev, sizeof(dev));
+			return 0;
+		}
+	}
+	return -ENOSPC;
+}
+
+int domain_xml_read_metadata(const char *xml, char ret_session[DVM_SESSION_MAX + 1],
+			     char ret_image[65])
+{
+	_cleanup_doc_ xmlDoc *doc = NULL;
+	xmlNode *root;
+	int r;
+
+	r = doc_parse(xml, "session", &doc, &root);
+	if (r < 0) {
+		return r;
+	}
+	attr_field(root, "id", ret_session, DVM_SESSION_MAX + 1);
+	attr_field(root, "image", ret_image, 65);
+	return ret_session[0] ? 0 : -EBADMSG;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libvirt's domain XML, https://libvirt.org/formatdomain.html: written for D-VMs, read for any
+ * domain. Text of others only ever enters it as escaped text, so a name cannot become markup.
+ */
+#pragma once
+
+#include "hypervisor.h"
+
+/* The element in a D-VM's <metadata> that makes it ours: <session id='…' image='…'/>. */
+#define DVM_XML_NAMESPACE "urn:dvm:domain:1"
+#define DVM_XML_PREFIX "dvm"
+#define DVM_DOMAIN_PREFIX "dvm-"
+#define DVM_TUNNEL_CHANNEL "org.dvm.tunnel.0"
+
+/* True where the CPU and the kernel can run guests in hardware; else D-VMs are emulated. */
+bool kvm_usable(void);
+
+/* The whole domain of a D-VM. Free with free(). -ENOMEM. */
+int domain_xml_dvm(const struct dvm_spec *spec, bool kvm, char **ret) _must_check_;
+/* A <disk> for hot-plug as `target_dev` ("vdb"). */
+int domain_xml_disk(const struct dvm_disk *disk, const char *target_dev, char **ret) _must_check_;
+
+/* Where a running domain's console is. */
+enum console_backend {
+	CONSOLE_BACKEND_NONE,  /* no console device */
+	CONSOLE_BACKEND_OTHER, /* one that nobody can connect to */
+	CONSOLE_BACKEND_PTY,
+	CONSOLE_BACKEND_UNIX,
+	CONSOLE_BACKEND_TCP,
+	CONSOLE_BACKEND_FILE,
+};
+
+struct console_place {
+	enum console_backend backend;
+	char *path;	   /* pty, unix, file */
+	char *host, *port; /* tcp */
+	char *log;	   /* <log file>, NULL if none */
+};
+void console_place_fini(struct console_place *place);
+
+/* Everything of struct domain_info but uuid, state, run and sizes; `ret_place` (may be NULL) is the
+ * first serial port, else the first console. -EBADMSG for XML that is not a domain, -ENOMEM. */
+int domain_xml_read(const char *xml, struct domain_info *ret,
+		    struct console_place *ret_place) _must_check_;
+/* A D-VM's tunnel socket; -ENOENT if the XML has none. */
+int domain_xml_read_tunnel(const char *xml, char **ret_path) _must_check_;
+/* The <disk> element with that serial, as it stands, for detaching; -ENOENT. */
+int domain_xml_read_disk(const char *xml, const char *serial, char **ret_disk_xml) _must_check_;
+/* First of vda … vdz, vdaa … that no disk in `info` has. */
+int domain_free_dev(const struct domain_info *info, char ret_dev[16]) _must_check_;
+/* Our metadata element. -EBADMSG. */
+int domain_xml_read_metadata(const char *xml, char ret_session[DVM_SESSION_MAX + 1],
+			     char ret_image[65]) _must_check_;

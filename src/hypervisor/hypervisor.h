@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seam between dvm-hostd and the hypervisor: what a driver (libvirt, fake) must do.
+ *
+ * Every call may block and is made in a worker thread, any number at once; a driver does its own
+ * locking. A call that needs the hypervisor while it is away fails with FAULT_HYPERVISOR_AWAY and
+ * may be repeated. Every verb converges: asking for what is already so succeeds. Functions return 0
+ * or -EREMOTEIO with `fault` filled.
+ *
+ * Domains are named by UUID or by the hypervisor's own name; D-VMs by their session.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "fault.h"
+
+#define DOMAIN_UUID_LEN 36
+#define DOMAIN_DISKS_MAX 64
+#define DOMAIN_CONSOLES_MAX 8
+#define DVM_SESSION_MAX 64
+#define DVM_LAYERS_MAX 16
+/* virtio-blk carries 20 bytes */
+#define DISK_SERIAL_MAX 20
+
+enum domain_state {
+	DOMAIN_UNKNOWN,
+	DOMAIN_RUNNING,
+	DOMAIN_PAUSED,
+	DOMAIN_OFF,
+	DOMAIN_CRASHED,
+	_DOMAIN_STATE_MAX,
+};
+
+/* As in PROTOCOL.host. ON starts the domain but holds it before its first instruction (RESUME lets
+ * it run), so that its console can be listened to from the first byte. */
+enum power_verb {
+	POWER_ON,
+	POWER_OFF,
+	POWER_SHUTDOWN,
+	POWER_REBOOT,
+	POWER_RESET,
+	POWER_PAUSE,
+	POWER_RESUME,
+	POWER_NMI,
+	_POWER_VERB_MAX,
+};
+
+const char *domain_state_name(enum domain_state state);
+enum domain_state domain_state_parse(const char *name); /* DOMAIN_UNKNOWN for others */
+const char *power_verb_name(enum power_verb verb);
+int power_verb_parse(const char *name, enum power_verb *ret) _must_check_;
+
+/* One line of a list. */
+struct domain_brief {
+	char uuid[DOMAIN_UUID_LEN + 1];
+	char *name;
+	enum domain_state state;
+	char session[DVM_SESSION_MAX + 1]; /* "" unless it is a D-VM of ours */
+	char image[65];			   /* of a D-VM */
+};
+
+struct domain_list {
+	struct domain_brief *domains;
+	size_t n_domains;
+};
+void domain_list_fini(struct domain_list *list);
+
+enum disk_backend { DISK_BACKEND_OTHER, DISK_BACKEND_FILE, DISK_BACKEND_BLOCK };
+
+struct domain_disk {
+	char dev[16];	 /* target's own name, "vda" */
+	char format[16]; /* "raw", "qcow2", … */
+	char serial[DISK_SERIAL_MAX + 1];
+	char *source; /* path of a file or block device; NULL for an empty drive or another backend
+		       */
+	enum disk_backend backend;
+	bool cdrom, readonly;
+	uint64_t size_bytes; /* as the guest sees it; 0 if not known */
+};
+
+struct domain_console {
+	char type[16]; /* "pty", "unix", "tcp", "file", … */
+	bool usable;
+};
+
+struct domain_info {
+	char uuid[DOMAIN_UUID_LEN + 1];
+	char *name;
+	enum domain_state state;
+	unsigned run; /* differs between two starts of the domain; 0 when off */
+	uint64_t memory_mib;
+	unsigned vcpus;
+	struct domain_disk disks[DOMAIN_DISKS_MAX];
+	size_t n_disks;
+	struct domain_console consoles[DOMAIN_CONSOLES_MAX];
+	size_t n_consoles;
+	char graphics[4][16];
+	size_t n_graphics;
+};
+void domain_info_fini(struct domain_info *info);
+
+/* An opened console. STREAM is read and (if `writable`) written; FILE is a log that grows. */
+enum console_kind { CONSOLE_STREAM, CONSOLE_FILE };
+
+struct console {
+	int fd;
+	enum console_kind kind;
+	bool writable;
+	unsigned run; /* see struct domain_info */
+};
+
+struct dvm_layer {
+	const char *name; /* serial of the disk: "root", "stack-NAME" */
+	const char *path; /* raw image, shared by all D-VMs, read-only */
+};
+
+struct dvm_spec {
+	const char *session; /* domain name: dvm-SESSION */
+	const char *image;   /* id, kept in the domain's metadata */
+	unsigned memory_mib, vcpus;
+	const char *kernel, *initrd, *cmdline;
+	struct dvm_layer layers[DVM_LAYERS_MAX]; /* the root first */
+	size_t n_layers;
+	const char *log_path; /* serial console, for the operator */
+	uid_t uid;	      /* user of the emulator; 0: the hypervisor's choice */
+	gid_t gid;
+};
+
+struct dvm_disk {
+	const char *session;
+	const char *serial; /* "t0-vda" */
+	const char *source, *format;
+	enum disk_backend backend;
+	bool readonly;
+};
+
+enum domain_event_kind {
+	DOMAIN_EVENT_STARTED,
+	DOMAIN_EVENT_STOPPED,
+	DOMAIN_EVENT_PAUSED,
+	DOMAIN_EVENT_RESUMED,
+	DOMAIN_EVENT_CRASHED,
+	DOMAIN_EVENT_DEFINED,
+	DOMAIN_EVENT_UNDEFINED,
+	_DOMAIN_EVENT_MAX,
+};
+const char *domain_event_name(enum domain_event_kind kind);
+
+struct domain_event {
+	char uuid[DOMAIN_UUID_LEN + 1];
+	char session[DVM_SESSION_MAX + 1]; /* "" unless named like a D-VM */
+	enum domain_event_kind kind;
+	enum domain_state state;
+};
+
+/* Called from threads of the driver; must not block and must not call the driver. */
+struct hypervisor_events {
+	/* First contact, loss, contact again. Events between loss and contact are gone: list again.
+	 */
+	void (*contact)(bool up, void *user);
+	void (*domain)(const struct domain_event *event, void *user);
+	/* What the hypervisor said about a failure; for the operator's log only, may name anything.
+	 */
+	void (*trouble)(const char *text, void *user);
+};
+
+struct hypervisor; /* begins with a pointer to its ops */
+
+struct hypervisor_ops {
+	/* Starts looking for the hypervisor and returns at once; contact() tells. */
+	int (*open)(const char *uri, const struct hypervisor_events *events, void *user,
+		    struct hypervisor **ret, struct fault *fault);
+	struct hypervisor *(*free)(struct hypervisor *hv);
+	bool (*alive)(struct hypervisor *hv);
+
+	int (*list)(struct hypervisor *hv, struct domain_list *ret, struct fault *fault);
+	int (*get)(struct hypervisor *hv, const char *domain, struct domain_info *ret,
+		   struct fault *fault);
+	int (*power)(struct hypervisor *hv, const char *domain, enum power_verb verb,
+		     enum domain_state *ret_state, struct fault *fault);
+	/* FAULT_VM_NOT_RUNNING, FAULT_CONSOLE_UNSUPPORTED. A console may be opened again and again.
+	 */
+	int (*console_open)(struct hypervisor *hv, const char *domain, struct console *ret,
+			    struct fault *fault);
+
+	/* Fine when it exists already. */
+	int (*dvm_create)(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault);
+	/* Fine when there is none. */
+	int (*dvm_destroy)(struct hypervisor *hv, const char *session, struct fault *fault);
+	/* FAULT_DVM_LOST when there is none. A started D-VM runs; one found paused is resumed. */
+	int (*dvm_get)(struct hypervisor *hv, const char *session, struct domain_info *ret,
+		       struct fault *fault);
+	int (*dvm_resume)(struct hypervisor *hv, const char *session, struct fault *fault);
+	/* The host's end of the channel to the agent, a new connection each time. */
+	int (*dvm_tunnel_open)(struct hypervisor *hv, const char *session, int *ret_fd,
+			       struct fault *fault);
+	int (*dvm_disk_attach)(struct hypervisor *hv, const struct dvm_disk *disk,
+			       struct fault *fault);
+	/* Returns when the D-VM has let go: by itself within `patience_ms`, else after a reset of
+	 * it, else because it was destroyed. */
+	int (*dvm_disk_detach)(struct hypervisor *hv, const char *session, const char *serial,
+			       unsigned patience_ms, struct fault *fault);
+};
+
+struct hypervisor {
+	const struct hypervisor_ops *ops;
+};
+
+extern const struct hypervisor_ops hypervisor_libvirt, hypervisor_fake;
+
+/* The driver for a URI: "fake:SOCKET", else libvirt's. */
+const struct hypervisor_ops *hypervisor_driver(const char *uri);

@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hypervisor driver for libvirt's QEMU driver: any domain's power and console, and the life of
+ * D-VMs. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "clock.h"
+#include "console_open.h"
+#include "domain_xml.h"
+#include "libvirt_link.h"
+#include "unix.h"
+
+#define POLL_MS 50
+#define FORCED_PATIENCE_MS 5000
+
+struct libvirt {
+	struct hypervisor base;
+	struct libvirt_link *link;
+};
+
+static struct libvirt_link *link_of(struct hypervisor *hv)
+{
+	return container_of(hv, struct libvirt, base)->link;
+}
+
+static int libvirt_open(const char *uri, const struct hypervisor_events *events, void *user,
+			struct hypervisor **ret, struct fault *fault)
+{
+	struct libvirt *lv = calloc(1, sizeof(*lv));
+
+	if (!lv || libvirt_link_new(uri, events, user, &lv->link) < 0) {
+		free(lv);
+		return fault_set(fault, FAULT_INTERNAL, "libvirt's client could not be started");
+	}
+	lv->base.ops = &hypervisor_libvirt;
+	*ret = &lv->base;
+	return 0;
+}
+
+static struct hypervisor *libvirt_free(struct hypervisor *hv)
+{
+	if (hv) {
+		libvirt_link_free(link_of(hv));
+		free(container_of(hv, struct libvirt, base));
+	}
+	return NULL;
+}
+
+static bool libvirt_alive(struct hypervisor *hv)
+{
+	return libvirt_link_alive(link_of(hv));
+}
+
+static enum domain_state state_of(int state)
+{
+	switch (state) {
+	case VIR_DOMAIN_RUNNING:
+	case VIR_DOMAIN_BLOCKED:
+	case VIR_DOMAIN_SHUTDOWN: /* still running its shutdown */
+		return DOMAIN_RUNNING;
+	case VIR_DOMAIN_PAUSED:
+	case VIR_DOMAIN_PMSUSPENDED:
+		return DOMAIN_PAUSED;
+	case VIR_DOMAIN_SHUTOFF:
+		return DOMAIN_OFF;
+	case VIR_DOMAIN_CRASHED:
+		return DOMAIN_CRASHED;
+	default:
+		return DOMAIN_UNKNOWN;
+	}
+}
+
+/* DOMAIN_OFF for a transient domain that has just gone. */
+static enum domain_state domain_state(virDomainPtr domain)
+{
+	int state, reason;
+
+	if (virDomainGetState(domain, &state, &reason, 0) < 0) {
+		virErrorPtr error = virGetLastError();
+
+		return error && error->code == VIR_ERR_NO_DOMAIN ? DOMAIN_OFF : DOMAIN_UNKNOWN;
+	}
+	return state_of(state);
+}
+
+static bool state_active(enum domain_state state)
+{
+	return state == DOMAIN_RUNNING || state == DOMAIN_PAUSED || state == DOMAIN_CRASHED;
+}
+
+/* By UUID, else by name. */
+static int domain_find(struct libvirt_link *l, virConnectPtr conn, const char *name,
+		       virDomainPtr *ret, struct fault *fault)
+{
+	virDomainPtr domain = NULL;
+
+	if (strlen(name) == DOMAIN_UUID_LEN) {
+		domain = virDomainLookupByUUIDString(conn, name);
+	}
+	if (!domain) {
+		domain = virDomainLookupByName(conn, name);
+	}
+	if (!domain) {
+		return libvirt_link_fault(l, fault, "find the VM");
+	}
+	*ret = domain;
+	return 0;
+}
+
+static int dvm_find(struct libvirt_link *l, virConnectPtr conn, const char *session,
+		    virDomainPtr *ret, struct fault *fault)
+{
+	char name[sizeof(DVM_DOMAIN_PREFIX) + DVM_SESSION_MAX];
+	int r;
+
+	snprintf(name, sizeof(name), DVM_DOMAIN_PREFIX "%s", session);
+	r = domain_find(l, conn, name, ret, fault);
+	if (r < 0 && fault->code == FAULT_VM_GONE) {
+		return fault_set(fault, FAULT_DVM_LOST, "The session's debug VM is gone");
+	}
+	return r;
+}
+
+static int xml_of(struct libvirt_link *l, virDomainPtr domain, char **ret, struct fault *fault)
+{
+	char *xml = virDomainGetXMLDesc(domain, 0);
+
+	if (!xml) {
+		return libvirt_link_fault(l, fault, "describe the VM");
+	}
+	*ret = xml;
+	return 0;
+}
+
+static int read_fault(int r, struct fault *fault)
+{
+	return fault_set(fault, r == -ENOMEM ? FAULT_INTERNAL : FAULT_HYPERVISOR_FAILED,
+			 "The hypervisor's description of the VM could not be read");
+}
+
+static int brief_fill(virDomainPtr domain, struct domain_brief *brief)
+{
+	const char *name = virDomainGetName(domain);
+	char *metadata;
+
+	*brief = (struct domain_brief){ .state = domain_state(domain) };
+	if (virDomainGetUUIDString(domain, brief->uuid) < 0) {
+		return -EREMOTEIO;
+	}
+	brief->name = strdup(name);
+	if (!brief->name) {
+		return -ENOMEM;
+	}
+	if (strncmp(name, DVM_DOMAIN_PREFIX, strlen(DVM_DOMAIN_PREFIX)) != 0) {
+		return 0;
+	}
+	metadata = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DVM_XML_NAMESPACE, 0);
+	if (metadata && domain_xml_read_metadata(metadata, brief->session, brief->image) < 0) {
+		brief->session[0] = 0;
+	}
+	free(metadata);
+	return 0;
+}
+
+static int libvirt_list(struct hypervisor *hv, struct domain_list *ret, struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_(domain_list_fini) struct domain_list list = { 0 };
+	virDomainPtr *domains = NULL;
+	int n, r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r < 0) {
+		return r;
+	}
+	n = virConnectListAllDomains(conn, &domains, 0);
+	if (n < 0) {
+		return libvirt_link_fault(link_of(hv), fault, "list its VMs");
+	}
+	list.domains = calloc((size_t)n + 1, sizeof(*list.domains));
+	for (int i = 0; i < n; i++) {
+		/* One that vanished between the list and now is left out. */
+		if (list.domains && brief_fill(domains[i], &list.domains[list.n_domains]) == 0) {
+			list.n_domains++;
+		}
+		virDomainFree(domains[i]);
+	}
+	free(domains);
+	if (!list.domains) {
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
+	}
+	*ret = list;
+	list = (struct domain_list){ 0 };
+	return 0;
+}
+
+static int info_fill(struct libvirt_link *l, virDomainPtr domain, struct domain_info *ret,
+		     struct console_place *ret_place, struct fault *fault)
+{
+	_cleanup_free_ char *xml = NULL;
+	unsigned id;
+	int r;
+
+	r = xml_of(l, domain, &xml, fault);
+	if (r < 0) {
+		return r;
+	}
+	r = domain_xml_read(xml, ret, ret_place);
+	if (r < 0) {
+		return read_fault(r, fault);
+	}
+	virDomainGetUUIDString(domain, ret->uuid);
+	ret->state = domain_state(domain);
+	id = virDomainGetID(domain);
+	ret->run = id == (unsigned)-1 ? 0 : id;
+	return 0;
+}
+
+static int libvirt_get(struct hypervisor *hv, const char *name, struct domain_info *ret,
+		       struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r == 0) {
+		r = domain_find(link_of(hv), conn, name, &domain, fault);
+	}
+	if (r == 0) {
+		r = info_fill(link_of(hv), domain, ret, NULL, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	for (size_t i = 0; i < ret->n_disks; i++) {
+		virDomainBlockInfo block;
+
+		if (ret->disks[i].source &&
+		    virDomainGetBlockInfo(domain, ret->disks[i].dev, &block, 0) == 0) {
+			ret->disks[i].size_bytes = block.capacity;
+		}
+	}
+	return 0;
+}
+
+/* What a verb needs the domain to be. */
+static int power_apply(struct libvirt_link *l, virDomainPtr domain, enum power_verb verb,
+		       enum domain_state state, struct fault *fault)
+{
+	static const char *const what[] = {
+		[POWER_ON] = "start the VM",
+		[POWER_OFF] = "switch the VM off",
+		[POWER_SHUTDOWN] = "ask the VM to shut down",
+		[POWER_REBOOT] = "ask the VM to reboot",
+		[POWER_RESET] = "reset the VM",
+		[POWER_PAUSE] = "pause the VM",
+		[POWER_RESUME] = "resume the VM",
+		[POWER_NMI] = "send the VM an NMI",
+	};
+	bool active = state_active(state);
+	int r = 0;
+
+	if (!active && verb != POWER_ON && verb != POWER_OFF && verb != POWER_SHUTDOWN) {
+		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	switch (verb) {
+	case POWER_ON:
+		r = active ? 0 : virDomainCreateWithFlags(domain, VIR_DOMAIN_START_PAUSED);
+		break;
+	case POWER_OFF:
+		r = active ? virDomainDestroy(domain) : 0;
+		break;
+	case POWER_SHUTDOWN:
+		r = active ? virDomainShutdown(domain) : 0;
+		break;
+	case POWER_REBOOT:
+		r = virDomainReboot(domain, 0);
+		break;
+	case POWER_RESET:
+		r = virDomainReset(domain, 0);
+		break;
+	case POWER_PAUSE:
+		r = state == DOMAIN_PAUSED ? 0 : virDomainSuspend(domain);
+		break;
+	case POWER_RESUME:
+		r = state == DOMAIN_PAUSED ? virDomainResume(domain) : 0;
+		break;
+	case POWER_NMI:
+		r = virDomainInjectNMI(domain, 0);
+		break;
+	case _POWER_VERB_MAX:
+		break;
+	}
+	return r < 0 ? libvirt_link_fault(l, fault, what[verb]) : 0;
+}
+
+static int libvirt_power(struct hypervisor *hv, const char *name, enum power_verb verb,
+			 enum domain_state *ret_state, struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r == 0) {
+		r = domain_find(link_of(hv), conn, name, &domain, fault);
+	}
+	if (r == 0) {
+		r = power_apply(link_of(hv), domain, verb, domain_state(domain), fault);
+	}
+	if (r == 0) {
+		*ret_state = domain_state(domain);
+	}
+	return r;
+}
+
+static int libvirt_console_open(struct hypervisor *hv, const char *name, struct console *ret,
+				struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
+	_cleanup_(console_place_fini) struct console_place place = { 0 };
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r == 0) {
+		r = domain_find(link_of(hv), conn, name, &domain, fault);
+	}
+	if (r == 0) {
+		r = info_fill(link_of(hv), domain, &info, &place, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	if (info.run == 0) {
+		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	r = console_place_open(&place, ret, fault);
+	if (r == 0) {
+		ret->run = info.run;
+	}
+	return r;
+}
+
+static int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec,
+			      struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_free_ char *xml = NULL;
+	struct fault none;
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r < 0) {
+		return r;
+	}
+	if (dvm_find(link_of(hv), conn, spec->session, &domain, &none) == 0) {
+		return 0;
+	}
+	r = domain_xml_dvm(spec, kvm_usable(), &xml);
+	if (r < 0) {
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
+	}
+	domain = virDomainCreateXML(conn, xml, VIR_DOMAIN_START_VALIDATE);
+	if (!domain) {
+		return libvirt_link_fault(link_of(hv), fault, "start the debug VM");
+	}
+	return 0;
+}
+
+static int libvirt_dvm_destroy(struct hypervisor *hv, const char *session, struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r == 0) {
+		r = dvm_find(link_of(hv), conn, session, &domain, fault);
+	}
+	if (r < 0) {
+		return fault->code == FAULT_DVM_LOST ? 0 : r;
+	}
+	if (virDomainDestroy(domain) < 0 && domain_state(domain) != DOMAIN_OFF) {
+		return libvirt_link_fault(link_of(hv), fault, "remove the debug VM");
+	}
+	return 0;
+}
+
+static int libvirt_dvm_get(struct hypervisor *hv, const char *session, struct domain_info *ret,
+			   struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r == 0) {
+		r = dvm_find(link_of(hv), conn, session, &domain, fault);
+	}
+	if (r == 0) {
+		r = info_fill(link_of(hv), domain, ret, NULL, fault);
+	}
+	return r;
+}
+
+static int libvirt_dvm_resume(struct hypervisor *hv, const char *session, struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r == 0) {
+		r = dvm_find(link_of(hv), conn, session, &domain, fault);
+	}
+	if (r == 0) {
+		r = power_apply(link_of(hv), domain, POWER_RESUME, domain_state(domain), fault);
+	}
+	return r;
+}
+
+static int libvirt_dvm_tunnel_open(struct hypervisor *hv, const char *session, int *ret_fd,
+				   struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_free_ char *xml = NULL, *path = NULL;
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r == 0) {
+		r = dvm_find(link_of(hv), conn, session, &domain, fault);
+	}
+	if (r == 0) {
+		r = xml_of(link_of(hv), domain, &xml, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = domain_xml_read_tunnel(xml, &path);
+	if (r < 0) {
+		return read_fault(r, fault);
+	}
+	r = unix_connect(path, ret_fd);
+	if (r < 0) {
+		return fault_set(fault, FAULT_HYPERVISOR_FAILED,
+				 "The debug VM's channel could not be opened: %s", strerror(-r));
+	}
+	return 0;
+}
+
+static const struct domain_disk *disk_with_serial(const struct domain_info *info,
+						  const char *serial)
+{
+	for (size_t i = 0; i < info->n_disks; i++) {
+		if (strcmp(info->disks[i].serial, serial) == 0) {
+			return &info->disks[i];
+		}
+	}
+	return NULL;
+}
+
+static int libvirt_dvm_disk_attach(struct hypervisor *hv, const struct dvm_disk *disk,
+				   struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
+	_cleanup_free_ char *xml = NULL;
+	const struct domain_disk *there;
+	char dev[16];
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r == 0) {
+		r = dvm_find(link_of(hv), conn, disk->session, &domain, fault);
+	}
+	if (r == 0) {
+		r = info_fill(link_of(hv), domain, &info, NULL, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	there = disk_with_serial(&info, disk->serial);
+	if (there && there->readonly == disk->readonly) {
+		return 0;
+	}
+	if (there) {
+		fault_set(fault, FAULT_ALREADY_ATTACHED, "The disk is attached in another mode");
+		fault_hint(fault, "Detach it first.");
+		return -EREMOTEIO;
+	}
+	r = domain_free_dev(&info, dev);
+	if (r < 0) {
+		return fault_set(fault, FAULT_NO_CAPACITY,
+				 "The debug VM has no place for another disk");
+	}
+	r = domain_xml_disk(disk, dev, &xml);
+	if (r < 0) {
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
+	}
+	if (virDomainAttachDeviceFlags(domain, xml, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+		return libvirt_link_fault(link_of(hv), fault, "attach the disk");
+	}
+	return 0;
+}
+
+/* libvirt drops a disk from the live XML when the emulator says DEVICE_DELETED, and not before.
+ * Looking there instead of waiting for the event also works across a reconnect. 1: gone, 0: still
+ * there. */
+static int disk_wait_gone(struct libvirt_link *l, virDomainPtr domain, const char *serial,
+			  unsigned patience_ms, struct fault *fault)
+{
+	usec_t until = clock_monotonic() + patience_ms * USEC_PER_MSEC;
+
+	for (;;) {
+		_cleanup_free_ char *xml = NULL, *disk = NULL;
+		int r;
+
+		r = xml_of(l, domain, &xml, fault);
+		if (r < 0) {
+			return fault->code == FAULT_VM_GONE ? 1 : r;
+		}
+		r = domain_xml_read_disk(xml, serial, &disk);
+		if (r == -ENOENT) {
+			return 1;
+		}
+		if (r < 0) {
+			return read_fault(r, fault);
+		}
+		if (clock_monotonic() >= until) {
+			return 0;
+		}
+		usleep(POLL_MS * 1000);
+	}
+}
+
+static int libvirt_dvm_disk_detach(struct hypervisor *hv, const char *session, const char *serial,
+				   unsigned patience_ms, struct fault *fault)
+{
+	struct libvirt_link *l = link_of(hv);
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_free_ char *xml = NULL, *disk = NULL;
+	int r;
+
+	r = libvirt_link_get(l, &conn, fault);
+	if (r == 0) {
+		r = dvm_find(l, conn, session, &domain, fault);
+	}
+	if (r == 0) {
+		r = xml_of(l, domain, &xml, fault);
+	}
+	if (r < 0) {
+		return fault->code == FAULT_DVM_LOST || fault->code == FAULT_VM_GONE ? 0 : r;
+	}
+	r = domain_xml_read_disk(xml, serial, &disk);
+	if (r == -ENOENT) {
+		return 0;
+	}
+	if (r < 0) {
+		return read_fault(r, fault);
+	}
+	/* A paused guest never answers an unplug request. An error here may mean "asked already":
+	 * wait all the same. */
+	power_apply(l, domain, POWER_RESUME, domain_state(domain), fault);
+	if (virDomainDetachDeviceFlags(domain, disk, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+		libvirt_link_fault(l, fault, "detach the disk");
+	}
+	r = disk_wait_gone(l, domain, serial, patience_ms, fault);
+	if (r != 0) {
+		return r < 0 ? r : 0;
+	}
+	/* The emulator completes pending unplugs at a reset, whatever the guest does. */
+	if (virDomainReset(domain, 0) == 0) {
+		r = disk_wait_gone(l, domain, serial, FORCED_PATIENCE_MS, fault);
+		if (r != 0) {
+			return r < 0 ? r : 0;
+		}
+	}
+	return libvirt_dvm_destroy(hv, session, fault);
+}
+
+const struct hypervisor_ops hypervisor_libvirt = {
+	.open = libvirt_open,
+	.free = libvirt_free,
+	.alive = libvirt_alive,
+	.list = libvirt_list,
+	.get = libvirt_get,
+	.power = libvirt_power,
+	.console_open = libvirt_console_open,
+	.dvm_create = libvirt_dvm_create,
+	.dvm_destroy = libvirt_dvm_destroy,
+	.dvm_get = libvirt_dvm_get,
+	.dvm_resume = libvirt_dvm_resume,
+	.dvm_tunnel_open = libvirt_dvm_tunnel_open,
+	.dvm_disk_attach = libvirt_dvm_disk_attach,
+	.dvm_disk_detach = libvirt_dvm_disk_detach,
+};

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The D-VM's domain XML as written, and domain XML as libvirt gives it, read. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "domain_xml.h"
+#include "test.h"
+
+static const struct dvm_spec spec = {
+	.session = "s-1",
+	.image = "0123",
+	.memory_mib = 256,
+	.vcpus = 2,
+	.kernel = "/img/a&b/kernel",
+	.initrd = "/img/initrd",
+	.cmdline = "console=ttyS0 x='<y>'",
+	.layers = { { "root", "/img/root" }, { "stack-disk", "/img/disk" } },
+	.n_layers = 2,
+	.log_path = "/log",
+	.uid = 63352,
+	.gid = 63352,
+};
+
+static void dvm_is_read_back(void **state)
+{
+	_cleanup_free_ char *xml = NULL, *path = NULL;
+	struct domain_info info;
+	struct console_place place;
+	char dev[16];
+
+	assert_int_equal(domain_xml_dvm(&spec, false, &xml), 0);
+	assert_int_equal(domain_xml_read(xml, &info, &place), 0);
+	assert_string_equal(info.name, "dvm-s-1");
+	assert_int_equal(info.vcpus, 2);
+	assert_int_equal(info.n_disks, 2);
+	assert_string_equal(info.disks[0].serial, "root");
+	assert_string_equal(info.disks[1].serial, "stack-disk");
+	assert_string_equal(info.disks[1].source, "/img/disk");
+	assert_true(info.disks[0].readonly);
+	assert_int_equal(place.backend, CONSOLE_BACKEND_FILE);
+	assert_string_equal(place.path, "/log");
+	assert_int_equal(domain_free_dev(&info, dev), 0);
+	assert_string_equal(dev, "vdc");
+	/* the path is libvirt's to choose */
+	assert_int_equal(domain_xml_read_tunnel(xml, &path), -ENOENT);
+	assert_non_null(strstr(xml, "<kernel>/img/a&amp;b/kernel</kernel>"));
+	assert_non_null(strstr(xml, "&lt;y&gt;"));
+	assert_non_null(strstr(xml, "<domain type=\"qemu\""));
+	assert_null(strstr(xml, "<interface"));
+	assert_null(strstr(xml, "<graphics"));
+	domain_info_fini(&info);
+	console_place_fini(&place);
+}
+
+static void hostile_names_stay_text(void **state)
+{
+	_cleanup_free_ char *xml = NULL;
+	struct domain_info info;
+	struct dvm_disk disk = {
+		.session = "s-1",
+		.serial = "t0-vda",
+		.source = "/x'/><evil a=\"&amp;",
+		.format = "qcow2",
+		.backend = DISK_BACKEND_FILE,
+		.readonly = true,
+	};
+	char *domain;
+
+	assert_int_equal(domain_xml_disk(&disk, "vdb", &xml), 0);
+	assert_true(asprintf(&domain, "<domain><name>x</name><devices>%s</devices></domain>", xml) >
+		    0);
+	assert_int_equal(domain_xml_read(domain, &info, NULL), 0);
+	assert_int_equal(info.n_disks, 1);
+	assert_string_equal(info.disks[0].source, disk.source);
+	assert_string_equal(info.disks[0].serial, "t0-vda");
+	assert_string_equal(info.disks[0].format, "qcow2");
+	assert_true(info.disks[0].readonly);
+	free(domain);
+	domain_info_fini(&info);
+}
+
+static void console_read_as(const char *devices, enum console_backend backend, const char *path)
+{
+	struct domain_info info;
+	struct console_place place;
+	char *xml;
+
+	assert_true(asprintf(&xml, "<domain><name>x</name><devices>%s</devices></domain>",
+			     devices) > 0);
+	assert_int_equal(domain_xml_read(xml, &info, &place), 0);
+	assert_int_equal(place.backend, backend);
+	if (path) {
+		assert_string_equal(place.path, path);
+	}
+	free(xml);
+	domain_info_fini(&info);
+	console_place_fini(&place);
+}
+
+static void consoles(void **state)
+{
+	console_read_as("", CONSOLE_BACKEND_NONE, NULL);
+	console_read_as(
+		"<serial type='pty'><source path='/dev/pts/3'/></serial>"
+		"<console type='pty'><source path='/dev/pts/3'/><target type='serial'/></console>",
+		CONSOLE_BACKEND_PTY, "/dev/pts/3");
+	console_read_as(
+		"<console type='pty'><source path='/dev/pts/4'/><target type='virtio'/></console>",
+		CONSOLE_BACKEND_PTY, "/dev/pts/4");
+	console_read_as("<serial type='unix'><source mode='bind' path='/s'/></serial>",
+			CONSOLE_BACKEND_UNIX, "/s");
+	console_read_as("<serial type='unix'><source mode='connect' path='/s'/></serial>",
+			CONSOLE_BACKEND_OTHER, NULL);
+	console_read_as("<serial type='tcp'><source mode='bind' host='127.0.0.1' service='4'/>"
+			"<protocol type='raw'/></serial>",
+			CONSOLE_BACKEND_TCP, NULL);
+	console_read_as("<serial type='tcp'><source mode='bind' host='127.0.0.1' service='4'/>"
+			"<protocol type='telnet'/></serial>",
+			CONSOLE_BACKEND_OTHER, NULL);
+	console_read_as("<serial type='null'/>", CONSOLE_BACKEND_OTHER, NULL);
+}
+
+static void disk_element_and_metadata(void **state)
+{
+	static const char xml[] =
+		"<domain><name>x</name><devices><disk type='file'><target dev='vda'/></disk>"
+		"<disk type='block'><source dev='/dev/x'/><target "
+		"dev='vdb'/><serial>t0-vdb</serial>"
+		"</disk><channel><source path='/t'/><target name='org.dvm.tunnel.0'/></channel>"
+		"</devices></domain>";
+	_cleanup_free_ char *disk = NULL, *path = NULL;
+	char session[DVM_SESSION_MAX + 1], image[65];
+
+	assert_int_equal(domain_xml_read_disk(xml, "t0-vdb", &disk), 0);
+	assert_non_null(strstr(disk, "/dev/x"));
+	assert_int_equal(domain_xml_read_disk(xml, "t0-vdc", &disk), -ENOENT);
+	assert_int_equal(domain_xml_read_tunnel(xml, &path), 0);
+	assert_string_equal(path, "/t");
+	assert_int_equal(domain_xml_read_metadata("<dvm:session xmlns:dvm='urn:dvm:domain:1' "
+						  "id='s-1' image='ab'/>",
+						  session, image),
+			 0);
+	assert_string_equal(session, "s-1");
+	assert_string_equal(image, "ab");
+	assert_int_equal(domain_xml_read_metadata("<x/>", session, image), -EBADMSG);
+	assert_int_equal(domain_xml_read_tunnel("<domain", &path), -EBADMSG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(dvm_is_read_back),
+		cmocka_unit_test(hostile_names_stay_text),
+		cmocka_unit_test(consoles),
+		cmocka_unit_test(disk_element_and_metadata),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
