@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Joins hypervisor, relays and dvmd: what each tells, and whom it concerns. */
+#include "hostd.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "boots.h"
+#include "cleanup.h"
+#include "file.h"
+#include "image.h"
+#include "log.h"
+#include "methods.h"
+#include "parse.h"
+#include "server.h"
+
+#define WORKERS 16
+#define SOURCE_RETRY (500 * USEC_PER_MSEC)
+
+static bool id_valid(const char *s, char kind)
+{
+	return s[0] == kind && s[1] == '-' && s[2] && strlen(s) <= DVM_SESSION_MAX - 4 &&
+	       strspn(s + 2, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(s + 2);
+}
+
+bool session_id_valid(const char *s)
+{
+	return id_valid(s, 's');
+}
+
+bool vm_id_valid(const char *s)
+{
+	return id_valid(s, 'v');
+}
+
+/* --- the hypervisor, from its threads into the loop
+ * ------------------------------------------------------ */
+
+struct contact_post {
+	struct hostd *hostd;
+	bool up;
+};
+
+static void loop_contact(void *arg)
+{
+	struct contact_post *post = arg;
+
+	log_info("hypervisor is %s", post->up ? "up" : "away");
+	server_notify(post->hostd->server, "hypervisor", json_pack("{sb}", "up", post->up));
+	if (post->up) {
+		restore_all_start(post->hostd);
+	}
+	free(post);
+}
+
+static void hostd_on_contact(bool up, void *hostd)
+{
+	struct hostd *h = hostd;
+	struct contact_post *post = malloc(sizeof(*post));
+
+	if (post) {
+		*post = (struct contact_post){ .hostd = h, .up = up };
+	}
+	if (!post || worker_post(h->workers, loop_contact, post) < 0) {
+		log_err("out of memory; the hypervisor's state is not noted");
+		free(post);
+	}
+}
+
+struct domain_post {
+	struct hostd *hostd;
+	struct domain_event event;
+};
+
+static bool event_ends(enum domain_event_kind kind)
+{
+	return kind == DOMAIN_EVENT_STOPPED || kind == DOMAIN_EVENT_CRASHED;
+}
+
+static void loop_domain(void *arg)
+{
+	struct domain_post *post = arg;
+	struct hostd *h = post->hostd;
+	const struct domain_event *e = &post->event;
+	struct fault fault;
+	struct relay *r;
+	size_t it = 0;
+
+	server_notify(h->server, "domain.changed",
+		      json_pack("{ssssss}", "uuid", e->uuid, "state", domain_state_name(e->state),
+				"event", domain_event_name(e->kind)));
+	if (e->session[0] && event_ends(e->kind)) {
+		fault_set(&fault, FAULT_DVM_LOST, "The debug VM stopped");
+		boots_fail(h, e->session, &fault);
+		server_notify(h->server, "dvm.lost",
+			      json_pack("{ssss}", "session", e->session, "reason",
+					domain_event_name(e->kind)));
+	}
+	while ((r = relay_next(h->relays, &it))) {
+		if (strcmp(relay_domain(r), e->uuid) == 0 &&
+		    (e->kind == DOMAIN_EVENT_STARTED || event_ends(e->kind))) {
+			console_refresh_start(h, relay_name(r));
+		}
+	}
+	free(post);
+}
+
+static void hostd_on_domain(const struct domain_event *event, void *hostd)
+{
+	struct hostd *h = hostd;
+	struct domain_post *post = malloc(sizeof(*post));
+
+	if (post) {
+		*post = (struct domain_post){ .hostd = h, .event = *event };
+	}
+	if (!post || worker_post(h->workers, loop_domain, post) < 0) {
+		log_err("out of memory; an event of the hypervisor is lost");
+		free(post);
+	}
+}
+
+static void hostd_on_trouble(const char *text, void *hostd)
+{
+	log_warn("hypervisor: %s", text);
+}
+
+static const struct hypervisor_events hypervisor_events = {
+	.contact = hostd_on_contact,
+	.domain = hostd_on_domain,
+	.trouble = hostd_on_trouble,
+};
+
+/* --- the relays
+ * ------------------------------------------------------------------------------------------ */
+
+static json_t *relay_names(const struct relay *r)
+{
+	bool console = relay_is_console(r);
+
+	return json_pack("{ss?ss?}", "session", console ? NULL : relay_name(r), "vm",
+			 console ? relay_name(r) : NULL);
+}
+
+static void on_relay_lost(struct relay *r, struct hostd *h)
+{
+	log_warn("relay %s is gone; starting it again", relay_name(r));
+	server_notify(h->server, "relay.lost", relay_names(r));
+}
+
+static void on_relay_restore(struct relay *r, struct hostd *h)
+{
+	struct relay *other;
+	size_t it = 0;
+
+	server_notify(h->server, "relay.back", relay_names(r));
+	if (!relay_is_console(r)) {
+		session_restore_start(h, relay_name(r));
+		return;
+	}
+	console_refresh_start(h, relay_name(r));
+	/* Sessions had links to it. */
+	while ((other = relay_next(h->relays, &it))) {
+		if (!relay_is_console(other)) {
+			session_restore_start(h, relay_name(other));
+		}
+	}
+}
+
+struct retry {
+	struct hostd *hostd;
+	bool console;
+	char name[DVM_SESSION_MAX + 1];
+};
+
+static int on_retry(sd_event_source *source, uint64_t now, void *user)
+{
+	struct retry *retry = user;
+
+	if (!relay_find(retry->hostd->relays, retry->name)) {
+		return 0;
+	}
+	if (retry->console) {
+		console_refresh_start(retry->hostd, retry->name);
+	} else {
+		session_restore_start(retry->hostd, retry->name);
+	}
+	return 0;
+}
+
+static void retry_free(void *user)
+{
+	free(user);
+}
+
+/* A stream ended while its VM may live on: look again in a moment, when the VM's own end is known.
+ */
+static void retry_later(struct hostd *h, const struct relay *r)
+{
+	struct retry *retry = calloc(1, sizeof(*retry));
+	sd_event_source *timer;
+
+	if (!retry) {
+		return;
+	}
+	retry->hostd = h;
+	retry->console = relay_is_console(r);
+	strcpy(retry->name, relay_name(r));
+	if (sd_event_add_time_relative(h->event, &timer, CLOCK_MONOTONIC, SOURCE_RETRY, 10000,
+				       on_retry, retry) < 0) {
+		free(retry);
+		return;
+	}
+	sd_event_source_set_destroy_callback(timer, retry_free);
+	sd_event_source_set_floating(timer, true);
+	sd_event_source_unref(timer);
+}
+
+static void on_relay_notice(struct relay *r, const char *method, const json_t *params,
+			    struct hostd *h)
+{
+	const char *name = relay_name(r);
+
+	if (strcmp(method, "agent.up") == 0 || strcmp(method, "agent.failed") == 0) {
+		boots_check(h, name);
+	} else if (strcmp(method, "hub.lost") == 0 || strcmp(method, "upstream.lost") == 0 ||
+		   strcmp(method, "agent.down") == 0) {
+		retry_later(h, r);
+	} else if (strcmp(method, "record.stopped") == 0) {
+		server_notify(h->server, "recording.stopped",
+			      json_pack("{sssO?sO?}", "session", name, "name",
+					json_object_get(params, "name"), "code",
+					json_object_get(params, "code")));
+	}
+}
+
+static void on_relay_call(struct relay *r, const char *method, json_t *params,
+			  struct rpc_request *request, struct hostd *h)
+{
+	struct fault fault;
+
+	if (strcmp(method, "verb") != 0 || relay_is_console(r)) {
+		fault_set(&fault, FAULT_NOT_SUPPORTED, "There is no method \"%s\"", method);
+		rpc_request_fault(request, &fault);
+		return;
+	}
+	server_ask_take(h->server, "session.verb",
+			json_pack("{sssO?sO?}", "session", relay_name(r), "verb",
+				  json_object_get(params, "verb"), "words",
+				  json_object_get(params, "words")),
+			request);
+}
+
+static const struct relay_ops relay_ops = {
+	.lost = on_relay_lost,
+	.restore = on_relay_restore,
+	.notice = on_relay_notice,
+	.call = on_relay_call,
+};
+
+/* --- start and end
+ * --------------------------------------------------------------------------------------- */
+
+/* A user of a D-VM cannot pass a folder that is closed to others. */
+static void warn_of_closed_folders(const struct hostd *h)
+{
+	_cleanup_free_ char *path = strdup(h->state);
+	struct stat st;
+	char *slash;
+
+	while (path && (slash = strrchr(path, '/')) && slash != path) {
+		*slash = 0;
+		if (stat(path, &st) == 0 && !(st.st_mode & S_IXOTH)) {
+			log_warn("debug VMs will not start: %s is closed to other users", path);
+		}
+	}
+}
+
+int hostd_make_folders(struct hostd *h)
+{
+	static const char *const folders[] = { "run",	   "run/relay",	 "run/dvm",
+					       "consoles", "recordings", "log" };
+	_cleanup_free_ char *images = strf("%s/images", h->state);
+	int r;
+
+	if (!images) {
+		return -ENOMEM;
+	}
+	r = dir_make(h->state, 0711);
+	if (r == 0) {
+		r = dir_make(images, 0755);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(folders) && r == 0; i++) {
+		_cleanup_free_ char *path = strf("%s/%s", h->state, folders[i]);
+
+		r = path ? dir_make(path, 0700) : -ENOMEM;
+	}
+	/* D-VMs run as users of their own, who must reach the images. */
+	if (r == 0 && h->root && (chmod(h->state, 0711) < 0 || chmod(images, 0755) < 0)) {
+		r = -errno;
+	}
+	if (r == 0 && h->root) {
+		warn_of_closed_folders(h);
+	}
+	return r;
+}
+
+int hostd_open(struct hostd *h, const char *uri)
+{
+	_cleanup_free_ char *images = strf("%s/images", h->state);
+	struct fault fault;
+	int r;
+
+	r = worker_pool_new(h->event, "work", WORKERS, &h->workers);
+	if (r == 0) {
+		r = images ? image_store_new(images, &h->images) : -ENOMEM;
+	}
+	if (r == 0) {
+		r = boots_new(h, &h->boots);
+	}
+	if (r == 0) {
+		r = server_new(h, &h->server);
+	}
+	if (r == 0 &&
+	    hypervisor_driver(uri)->open(uri, &hypervisor_events, h, &h->hv, &fault) < 0) {
+		log_err("%s", fault.message);
+		r = -EREMOTEIO;
+	}
+	if (r == 0) {
+		r = relays_new(h, &relay_ops, &h->relays);
+	}
+	return r;
+}
+
+void hostd_stop(struct hostd *h)
+{
+	h->stopping = true;
+	h->boots = boots_free(h->boots);
+	relays_close(h->relays);
+	if (h->ops_running == 0) {
+		sd_event_exit(h->event, 0);
+	}
+}
+
+void hostd_close(struct hostd *h)
+{
+	h->stopping = true;
+	h->boots = boots_free(h->boots);
+	relays_close(h->relays);
+	h->hv = h->hv ? h->hv->ops->free(h->hv) : NULL;
+	h->workers = worker_pool_free(h->workers);
+	h->relays = relays_free(h->relays);
+	h->server = server_free(h->server);
+	h->images = image_store_free(h->images);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dvm-hostd: the one program of a host that talks to the hypervisor. Makes D-VMs, opens consoles,
+ * starts relays and hands them what they need. See interfaces/PROTOCOL.host (towards dvmd) and
+ * PROTOCOL.relay.
+ *
+ * Theory of operation. One loop holds the connections: dvmd's (server.c) and the relays' (relay.c).
+ * What a method has to do, it does from top to bottom in a worker thread (op.h), where it may block
+ * on the hypervisor and on a relay's answer. Operations on one session or VM run one after the
+ * other.
+ *
+ * Nothing is kept in memory only. What a session is to be stands in RUN/dvm/SESSION/session.json
+ * before it is made; what it is, the hypervisor and the relays tell. So a start of this program,
+ * the loss of a relay and the return of the hypervisor are all met by the same function, which
+ * brings what is to what is to be (session_restore(), console_refresh()).
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "hypervisor.h"
+#include "worker.h"
+
+struct relays;
+struct server;
+struct image_store;
+struct boots;
+
+struct hostd {
+	sd_event *event;
+	struct worker_pool *workers;
+	char *state;   /* folder */
+	char *libexec; /* folder of dvm-relay */
+	bool root;     /* we may give processes users of their own */
+	struct hypervisor *hv;
+	struct image_store *images;
+	/* the rest belongs to the loop's thread */
+	struct relays *relays;
+	struct server *server;
+	struct boots *boots;
+	unsigned ops_running;
+	bool stopping;
+};
+
+/* Users of our processes where we are root: one each, so that none can touch another. */
+#define RELAY_UID_FIRST 61184
+#define DVM_UID_FIRST 63352
+#define UIDS_EACH 2168
+
+/* Ids of dvm: "s-…" and "v-…" */
+bool session_id_valid(const char *s);
+bool vm_id_valid(const char *s);
+
+/* Folders of STATE; warns of what would keep D-VMs from starting. */
+int hostd_make_folders(struct hostd *h) _must_check_;
+/* Everything begins; call hostd_close() in any case. */
+int hostd_open(struct hostd *h, const char *uri) _must_check_;
+/* Ends the loop as soon as no operation runs. Relays and D-VMs go on without us. */
+void hostd_stop(struct hostd *h);
+void hostd_close(struct hostd *h);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The methods of PROTOCOL.host §2, by file; each table ends with an entry without a name. */
+#pragma once
+
+#include "op.h"
+#include "relay.h"
+
+extern const struct op_method domain_methods[];	 /* host.*, domain.* */
+extern const struct op_method console_methods[]; /* console.* */
+extern const struct op_method image_methods[];	 /* image.* */
+extern const struct op_method session_methods[]; /* dvm.*, session.*, attach.console */
+extern const struct op_method disk_methods[];	 /* attach.disk, detach.disk */
+extern const struct op_method stream_methods[];	 /* stream.*, recording.* */
+
+/* Brings the console's relay in line with the domain: gives it the source, opened anew where the
+ * domain was started since, or tells it that there is none. `fresh`: the domain has not run since
+ * the last source. Tells FAULT_CONSOLE_UNSUPPORTED where it has no console. In a worker. */
+int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *fault);
+/* The same, later, as an operation of its own. In the loop's thread. */
+void console_refresh_start(struct hostd *h, const char *vm);
+
+/* Brings relay and D-VM of a session in line with its file: agent, consoles, recordings. In the
+ * loop's thread. */
+void session_restore_start(struct hostd *h, const char *session);
+/* Every session and console of the host. In the loop's thread. */
+void restore_all_start(struct hostd *h);
+
+/* Lets go of all disks of targets. In a worker, when the D-VM is gone. */
+void disks_return_all(struct hostd *h, const json_t *state);
+/* The session that holds a disk of the domain; false if none. In a worker. */
+bool disks_lent(struct hostd *h, const char *domain_uuid);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a session on this host is to be: RUN/dvm/SESSION/session.json, written before what it
+ *describes is made, removed after all of it is gone. Read and written by workers, one at a time for
+ *each session.
+ *
+ *	{"image": ID, "stacks": [NAME], "memory_mib": N, "vcpus": N, "agent": {…}, "uid": N,
+ *"created": BOOL, "host_key": KEY, "consoles": [{"vm", "name", "record"}], "disks": [{"vm",
+ *"domain", "mode", "disks": [{"serial", "source", "format", "block", "lent": […]}]}]}
+ *
+ * created: the D-VM was started once; when it is not there later, it is lost, not missing.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "hostd.h"
+
+/* RUN/dvm/SESSION/FILE; NULL when out of memory. */
+char *session_path(const struct hostd *h, const char *session, const char *file);
+/* FAULT_NOT_FOUND when there is no such session here. */
+int session_load(const struct hostd *h, const char *session, json_t **ret,
+		 struct fault *fault) _must_check_;
+/* FAULT_DISK_FULL. */
+int session_save(const struct hostd *h, const char *session, const json_t *state,
+		 struct fault *fault) _must_check_;
+/* Calls `fn` with each session's id; stops at the first result that is not 0 and returns it. */
+int session_each(const struct hostd *h, int (*fn)(const char *session, void *user), void *user);
+/* The entry of `list` ("consoles", "disks") whose member `vm` is that; NULL if none. Borrowed. */
+json_t *session_entry(const json_t *state, const char *list, const char *vm);
+void session_entry_remove(json_t *state, const char *list, const char *vm);
