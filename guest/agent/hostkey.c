@@ -11,6 +11,7 @@
 #include <nettle/eddsa.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "cleanup.h"
@@ -134,9 +135,23 @@ int hostkey_format(const uint8_t secret[32], uint32_t check, char **ret_private,
 	return r;
 }
 
+int hostkey_load(const char *path, char **ret_public)
+{
+	_cleanup_free_ char *pub = strf("%s.pub", path);
+	size_t len;
+
+	if (!pub) {
+		return -ENOMEM;
+	}
+	if (access(path, R_OK) < 0) {
+		return -errno;
+	}
+	return file_read(pub, KEY_MAX, ret_public, &len);
+}
+
 int hostkey_make(const char *path, char **ret_public)
 {
-	_cleanup_free_ char *private = NULL, *public = NULL;
+	_cleanup_free_ char *private = NULL, *public = NULL, *pub = strf("%s.pub", path);
 	uint8_t secret[32];
 	uint32_t check;
 	int r;
@@ -150,6 +165,9 @@ int hostkey_make(const char *path, char **ret_public)
 	}
 	r = file_write_atomic(path, private, strlen(private), 0600);
 	explicit_bzero(private, strlen(private));
+	if (r == 0) {
+		r = pub ? file_write_atomic(pub, public, strlen(public), 0644) : -ENOMEM;
+	}
 	if (r < 0) {
 		return r;
 	}

@@ -10,6 +10,9 @@
  * all else at the agent's start.
  */
 int hostkey_make(const char *path, char **ret_public) _must_check_;
+/* The public text of the key that is in `path` already, kept beside it in `path`.pub by hostkey_make(): an agent that was
+ * restarted goes on with its key, which the user's client has pinned. -ENOENT if there is none. */
+int hostkey_load(const char *path, char **ret_public) _must_check_;
 /* The two texts for a given secret, for tests. `check`: the random number that stands twice in the
  * file. */
 int hostkey_format(const uint8_t secret[32], uint32_t check, char **ret_private,

@@ -268,7 +268,10 @@ int identity_init(struct identity *id, struct agent *a)
 	if (!path) {
 		return -ENOMEM;
 	}
-	r = hostkey_make(path, &id->hostkey);
+	r = hostkey_load(path, &id->hostkey);
+	if (r < 0) {
+		r = hostkey_make(path, &id->hostkey);
+	}
 	if (r < 0) {
 		log_err("host key: %s", strerror(-r));
 		id->failure = "the D-VM's host key cannot be made";

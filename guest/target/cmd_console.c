@@ -31,6 +31,7 @@
 #define RECONNECT_FOR (60 * USEC_PER_SEC)
 #define RECONNECT_EVERY_MS 500
 #define TYPED_MAX 65536
+#define UNTIL_MAX 256
 
 enum phase { PHASE_PROBE, PHASE_OPENING, PHASE_OPEN, PHASE_CLOSED };
 
@@ -49,6 +50,11 @@ struct console {
 	struct buf typed; /* not yet sent */
 	struct escape escape;
 	bool quit, eof, tty_out, tty_in;
+	const char *until;	  /* leave when this text has come */
+	char seen[2 * UNTIL_MAX]; /* the end of what has come, to find it across borders */
+	size_t seen_len;
+	usec_t give_up; /* 0: never */
+	bool timed_out;
 };
 
 static struct termios saved_termios;
@@ -147,6 +153,27 @@ static void on_opened(struct tunnel_link *l, uint16_t channel, uint64_t start, u
 	}
 }
 
+/* Looks for the text of --until in the stream. */
+static void look_for_until(struct console *c, const uint8_t *p, size_t len)
+{
+	size_t until_len = c->until ? strlen(c->until) : 0;
+
+	while (until_len > 0 && len > 0 && !c->quit) {
+		size_t n = MIN(len, sizeof(c->seen) - c->seen_len);
+
+		memcpy(c->seen + c->seen_len, p, n);
+		c->seen_len += n;
+		p += n;
+		len -= n;
+		c->quit = memmem(c->seen, c->seen_len, c->until, until_len) != NULL;
+		if (c->seen_len >= until_len) {
+			/* a match may still begin in the last bytes */
+			memmove(c->seen, c->seen + c->seen_len - (until_len - 1), until_len - 1);
+			c->seen_len = until_len - 1;
+		}
+	}
+}
+
 static void write_out(struct console *c, const uint8_t *p, size_t len)
 {
 	if (c->cut_line) {
@@ -176,6 +203,7 @@ static void on_data(struct tunnel_link *l, uint16_t channel, uint64_t offset, co
 		return;
 	}
 	write_out(c, p, len);
+	look_for_until(c, p, len);
 	c->next = offset + len;
 	if (tunnel_link_credit(l, channel, c->next + WINDOW_BYTES) < 0) {
 		c->client.lost = true;
@@ -331,11 +359,15 @@ static void console_run(struct console *c)
 	while (!c->quit && !c->client.lost && c->phase != PHASE_CLOSED) {
 		bool keys = !c->eof && c->phase == PHASE_OPEN && buf_room(&c->typed) >= 2048;
 
+		if (c->give_up && clock_monotonic() > c->give_up) {
+			c->timed_out = c->quit = true;
+			break;
+		}
 		if (got_signal || (c->dump && c->phase == PHASE_OPEN && c->next >= c->live)) {
 			c->quit = true;
 			break;
 		}
-		if (client_turn(&c->client, keys ? STDIN_FILENO : -1, 500)) {
+		if (client_turn(&c->client, keys ? STDIN_FILENO : -1, 200)) {
 			read_keys(c);
 		}
 	}
@@ -350,6 +382,9 @@ static bool worth_retrying(const struct console *c)
 
 static int parse_arguments(struct console *c, struct invocation *in)
 {
+	bool history = false;
+	usec_t timeout;
+
 	for (int i = 0; i < in->argc; i++) {
 		if (strcmp(in->argv[i], "--read-only") == 0) {
 			c->mode = TUNNEL_MODE_READ;
@@ -361,10 +396,22 @@ static int parse_arguments(struct console *c, struct invocation *in)
 			c->history = UINT64_MAX;
 		} else if (strcmp(in->argv[i], "--history") == 0 && i + 1 < in->argc &&
 			   parse_size(in->argv[i + 1], &c->history) == 0) {
+			history = true;
+			i++;
+		} else if (strcmp(in->argv[i], "--until") == 0 && i + 1 < in->argc &&
+			   in->argv[i + 1][0] && strlen(in->argv[i + 1]) <= UNTIL_MAX) {
+			c->until = in->argv[++i];
+		} else if (strcmp(in->argv[i], "--timeout") == 0 && i + 1 < in->argc &&
+			   parse_duration(in->argv[i + 1], &timeout) == 0) {
+			c->give_up = clock_monotonic() + timeout;
 			i++;
 		} else {
 			return -EINVAL;
 		}
+	}
+	/* what was printed long ago is not what a script waits for */
+	if (c->until && !history) {
+		c->history = 0;
 	}
 	return 0;
 }
@@ -452,6 +499,10 @@ int cmd_console(const struct command *command, struct invocation *in)
 	r = console_session(&c, &fault);
 	terminal_restore(&c);
 	buf_fini(&c.typed);
+	if (r == 0 && c.timed_out) {
+		r = fault_set(&fault, FAULT_TIMEOUT,
+			      c.until ? "the text did not come in time" : "the time is over");
+	}
 	if (r < 0) {
 		return complain(&fault);
 	}

@@ -5,8 +5,9 @@
 const struct command commands[] = {
 	{ "help", "[COMMAND]", "this list, or one command's use", cmd_help, 2 },
 	{ "info", "", "the session: targets, lease, what is attached", cmd_info, 0 },
-	{ "console", "[--read-only] [--take] [--history BYTES] [--dump]",
-	  "the target's serial console (leave with Ctrl-])", cmd_console, 5 },
+	{ "console",
+	  "[--read-only] [--take] [--history BYTES] [--dump] [--until TEXT] [--timeout SECONDS]",
+	  "the target's serial console (leave with Ctrl-])", cmd_console, 10 },
 	{ "power on", "", "start the target", cmd_power, 0 },
 	{ "power off", "", "pull the target's plug", cmd_power, 0 },
 	{ "power shutdown", "", "ask the target to shut down", cmd_power, 0 },

@@ -65,7 +65,8 @@ size_t disks_of(const char *target, struct disk disks[DISKS_MAX])
 		_cleanup_free_ char *real = path ? realpath(path, NULL) : NULL;
 		_cleanup_free_ char *partition = NULL;
 
-		if (!real || strncmp(real, "/dev/", 5) != 0 || strchr(real + 5, '/')) {
+		if (entry->d_name[0] == '.' || !real || strncmp(real, "/dev/", 5) != 0 ||
+		    strchr(real + 5, '/')) {
 			continue;
 		}
 		memset(d, 0, sizeof(*d));
