@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Process 1 of the tiny target: a guest for tests that boots in seconds and does on its serial
+ * console what it is told.
+ *
+ * Prints "tiny: start", and then serves one command a line, each answered by its output and a
+ * prompt "tiny> ": echo TEXT        TEXT cat FILE         its first 4096 bytes; below /disk is the
+ * data disk, mounted for as long as it takes write FILE TEXT  puts TEXT into FILE lines N "line 1"
+ * … "line N" ticker MS        "tick K" every MS milliseconds until a key is pressed uptime reboot,
+ * poweroff, crash (panics), hang (answers no more)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/reboot.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+static void load_modules(void)
+{
+	char line[256];
+	FILE *list = fopen("/modules.list", "r");
+
+	while (list && fgets(line, sizeof(line), list)) {
+		int fd;
+
+		line[strcspn(line, "\n")] = '\0';
+		fd = open(line, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0) {
+			syscall(SYS_finit_module, fd, "", 0);
+			close(fd);
+		}
+	}
+	if (list) {
+		fclose(list);
+	}
+}
+
+/* The data disk is mounted only while it is used: pulling the plug at the prompt leaves it clean.
+ */
+static bool disk_mount(const char *path, unsigned long flags)
+{
+	if (strncmp(path, "/disk/", 6) != 0) {
+		return true;
+	}
+	mkdir("/disk", 0755);
+	if (mount("/dev/vda", "/disk", "ext4", flags, NULL) < 0) {
+		printf("/disk: %s\n", strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+static void disk_umount(const char *path)
+{
+	if (strncmp(path, "/disk/", 6) == 0 && umount("/disk") < 0) {
+		printf("/disk: %s\n", strerror(errno));
+	}
+}
+
+static void cat(const char *path)
+{
+	char text[4096];
+	ssize_t n;
+	int fd;
+
+	if (!disk_mount(path, MS_RDONLY)) {
+		return;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (n < 0) {
+		printf("%s: %s\n", path, strerror(errno));
+	} else {
+		fwrite(text, 1, n, stdout);
+		if (n == 0 || text[n - 1] != '\n') {
+			printf("\n");
+		}
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	disk_umount(path);
+}
+
+static void write_file(char *path)
+{
+	char *text = strchr(path, ' ');
+	FILE *file;
+
+	text = text ? (*text = '\0', text + 1) : path + strlen(path);
+	if (!disk_mount(path, 0)) {
+		return;
+	}
+	file = fopen(path, "w");
+	if (!file || fprintf(file, "%s\n", text) < 0) {
+		printf("%s: %s\n", path, strerror(errno));
+	}
+	if (file) {
+		fclose(file);
+	}
+	disk_umount(path);
+}
+
+static void ticker(int ms)
+{
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+
+	for (unsigned k = 1; poll(&in, 1, ms > 0 ? ms : 100) == 0; k++) {
+		printf("tick %u\n", k);
+	}
+}
+
+static void end(int command)
+{
+	printf("tiny: bye\n");
+	fflush(stdout);
+	tcdrain(1);
+	sync();
+	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, command, NULL);
+}
+
+static void serve(char *line)
+{
+	char *rest = strchr(line, ' ');
+
+	rest = rest ? (*rest = '\0', rest + 1) : line + strlen(line);
+	if (strcmp(line, "lines") == 0) {
+		for (long i = 1, n = atol(rest); i <= n; i++) {
+			printf("line %ld\n", i);
+		}
+	} else if (strcmp(line, "ticker") == 0) {
+		ticker(atoi(rest));
+	} else if (strcmp(line, "echo") == 0) {
+		printf("%s\n", rest);
+	} else if (strcmp(line, "cat") == 0) {
+		cat(rest);
+	} else if (strcmp(line, "write") == 0) {
+		write_file(rest);
+	} else if (strcmp(line, "uptime") == 0) {
+		cat("/proc/uptime");
+	} else if (strcmp(line, "reboot") == 0) {
+		end(LINUX_REBOOT_CMD_RESTART);
+	} else if (strcmp(line, "poweroff") == 0) {
+		end(LINUX_REBOOT_CMD_POWER_OFF);
+	} else if (strcmp(line, "crash") == 0) {
+		_exit(1);
+	} else if (strcmp(line, "hang") == 0) {
+		for (;;) {
+			poll(NULL, 0, -1);
+		}
+	} else if (line[0]) {
+		printf("%s: no such command\n", line);
+	}
+}
+
+int main(void)
+{
+	char line[1024];
+
+	mkdir("/dev", 0755);
+	mkdir("/proc", 0755);
+	mkdir("/sys", 0755);
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	load_modules();
+	setvbuf(stdout, NULL, _IOLBF, 4096);
+	if (!freopen("/dev/console", "r", stdin) || !freopen("/dev/console", "w", stdout)) {
+		return 1;
+	}
+	setvbuf(stdout, NULL, _IOLBF, 4096);
+	printf("tiny: start\n");
+	for (;;) {
+		printf("tiny> ");
+		fflush(stdout);
+		if (!fgets(line, sizeof(line), stdin)) {
+			clearerr(stdin);
+			poll(NULL, 0, 100);
+			continue;
+		}
+		line[strcspn(line, "\r\n")] = '\0';
+		serve(line);
+	}
+}
