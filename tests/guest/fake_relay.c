@@ -2,7 +2,11 @@
 /*
  * A relay for tests of the D-VM's inside: the dialer's end of the tunnel, with scripted answers.
  *
- * usage: fake_relay (--fd N | --connect PATH) --config FILE [--listen PATH] [--console-bytes N]
+ * usage: fake_relay (--fd N | --connect PATH) --config FILE [--listen PATH] [--console-bytes N] [--
+ * COMMAND …]
+ *
+ * With a COMMAND instead of --fd or --connect: starts it with the other end of a socket pair as its
+ * fd 3, and ends with it.
  *
  * Sends FILE as the configuration, prints what the agent says on `config`, one line each with the
  * seconds since the start. Every connection to --listen becomes an `ssh` channel. A console has N
@@ -13,8 +17,10 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -33,6 +39,7 @@ enum kind { KIND_CONFIG, KIND_SSH, KIND_CONSOLE, KIND_VERB };
 struct peer {
 	enum kind kind;
 	bool used, accepted, answered;
+	bool eof; /* the client sends no more */
 	uint16_t channel;
 	int fd;		    /* KIND_SSH */
 	struct buf in, out; /* in: from the agent; out: to it */
@@ -113,6 +120,7 @@ static void on_up(struct tunnel_link *l, void *user)
 {
 	struct peer *p = peer_new(KIND_CONFIG);
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("%.3f up\n", (clock_monotonic() - relay.start) / 1e6);
 	peer_open(p, "config");
 }
@@ -264,7 +272,8 @@ static void on_closed(struct tunnel_link *l, uint16_t channel, const char *reaso
 	if (p) {
 		/* what sshd said last must still reach its client */
 		if (p->kind == KIND_SSH && buf_len(&p->in) > 0) {
-			check("last bytes", write_all(p->fd, buf_data(&p->in), buf_len(&p->in)));
+			fcntl(p->fd, F_SETFL, 0);
+			(void)!write_all(p->fd, buf_data(&p->in), buf_len(&p->in));
 		}
 		peer_free(p);
 	}
@@ -316,15 +325,15 @@ static void ssh_move(struct peer *p, short revents)
 						   tunnel_link_rx_offset(relay.link, p->channel) -
 							   buf_len(&p->in) + WINDOW));
 	}
-	if (!(revents & (POLLIN | POLLHUP)) || room == 0) {
+	if (!(revents & (POLLIN | POLLHUP)) || room == 0 || p->eof) {
 		return;
 	}
 	n = read(p->fd, bytes, MIN(sizeof(bytes), room));
 	if (n > 0) {
 		check("send", tunnel_link_send(relay.link, p->channel, bytes, n) == n ? 0 : -EIO);
 	} else if (n == 0) {
-		check("close", tunnel_link_close(relay.link, p->channel, ""));
-		peer_free(p);
+		check("eof", tunnel_link_eof(relay.link, p->channel));
+		p->eof = true;
 	}
 }
 
@@ -375,7 +384,8 @@ static void run(void)
 			if (fds[i + 2].fd >= 0) {
 				fds[i + 2].events =
 					(buf_len(&p->in) ? POLLOUT : 0) |
-					(p->accepted && tunnel_link_room(relay.link, p->channel)
+					(p->accepted && !p->eof &&
+							 tunnel_link_room(relay.link, p->channel)
 						 ? POLLIN
 						 : 0);
 			}
@@ -400,6 +410,29 @@ static void run(void)
 			dialed = clock_monotonic();
 		}
 	}
+}
+
+static int spawn(char **command)
+{
+	int pair[2];
+	pid_t pid;
+
+	check("socketpair", socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ? -errno : 0);
+	pid = fork();
+	check("fork", pid < 0 ? -errno : 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		dup2(pair[1], 3);
+		if (pair[0] != 3) {
+			close(pair[0]);
+		}
+		execv(command[0], command);
+		die(command[0], -errno);
+	}
+	close(pair[1]);
+	printf("pid %d\n", (int)pid);
+	fflush(stdout);
+	return pair[0];
 }
 
 int main(int argc, char **argv)
@@ -437,6 +470,9 @@ int main(int argc, char **argv)
 		default:
 			return 2;
 		}
+	}
+	if (relay.fd < 0 && optind < argc) {
+		relay.fd = spawn(argv + optind);
 	}
 	if (relay.fd < 0 || !relay.config) {
 		return 2;
