@@ -33,7 +33,6 @@ int access_vm(struct dvmd *d, const struct principal *p, const char *ref, unsign
 int access_session(struct dvmd *d, const struct principal *p, const char *id, unsigned rights,
 		   bool change, const char *action, struct session_row *ret,
 		   struct fault *fault) _must_check_;
-/* "" or NULL: the only project of the principal, else `default` where he is in it, else bad-value.
- */
+/* "" or NULL: the only project of the principal, else `default`. */
 int access_project(struct dvmd *d, const struct principal *p, const char *ref, unsigned rights,
 		   const char *action, struct project_row *ret, struct fault *fault) _must_check_;

@@ -11,10 +11,10 @@
  */
 #pragma once
 
+#include "session_ops.h"
 #include "session_table.h"
 #include "store_session.h"
 
-struct dvmd;
 struct engine;
 
 int engine_new(struct dvmd *d, struct engine **ret) _must_check_;
@@ -34,6 +34,12 @@ void engine_lease_changed(struct engine *e, const char *session);
 /* A session was used by a D-VM's verb or a stream: renew where it is worth it. Faults are logged.
  */
 void engine_used(struct engine *e, const char *session);
+
+/* Calls `fn` once, from the loop, when an attachment is what its row says it is to be (the row as
+ * JSON, or the fault that stands in it), or after ATTACH_ANSWER_MAX with the row as it stands. */
+void engine_watch(struct engine *e, const char *attachment, ops_reply_fn fn, void *user);
+/* A VM's state changed (committed). */
+void engine_vm_changed(struct engine *e, const struct vm_row *vm);
 
 /* For host_link. */
 void engine_host_up(struct engine *e);

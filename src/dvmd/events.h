@@ -16,12 +16,14 @@
 
 #include "config.h"
 #include "identity.h"
+#include "metrics.h"
 #include "store_event.h"
 
 struct events;
 struct event_listener;
 
-int events_new(struct store *store, const struct config *config, struct events **ret) _must_check_;
+int events_new(struct store *store, const struct config *config, struct metrics *metrics,
+	       struct events **ret) _must_check_;
 struct events *events_free(struct events *ev);
 
 /* Takes `data` (NULL: {}). session, vm, project (ids): NULL where it has none. */

@@ -6,10 +6,11 @@
 #include "store_session.h"
 #include "vm_ops.h"
 
+/* The consoles of all targets are always attached; asking for one says nothing new. */
 struct attach_spec {
 	enum attachment_kind kind;
-	const char *target; /* id or name; NULL: all the session's targets (console), the first
-			       (disk) */
+	const char
+		*target; /* id or name; NULL: all the session's targets (at its start), the first */
 	const char *mode; /* disk: "ro", "rw"; NULL: rw where the rights allow it; consoles: NULL */
 };
 

@@ -51,10 +51,10 @@ static int decode_vm(const struct store_cursor *row, void *ret)
 }
 
 static int get(struct store *s, struct vm_row *ret, struct fault *fault, const char *sql,
-	       struct store_value a, struct store_value b, size_t n)
+	       const char *key)
 {
 	struct vm_row vm = { 0 };
-	int r = store_one_n(s, decode_vm, &vm, fault, sql, (const struct store_value[]){ a, b }, n);
+	int r = store_one(s, decode_vm, &vm, fault, sql, TEXT(key));
 
 	if (r == 0) {
 		*ret = vm;
@@ -74,21 +74,31 @@ int store_vm_add(struct store *s, const struct vm_row *vm, struct fault *fault)
 
 int store_vm_get(struct store *s, const char *id, struct vm_row *ret, struct fault *fault)
 {
-	return get(s, ret, fault, "SELECT " COLUMNS " FROM vms WHERE id = $1", TEXT(id), TEXT(""),
-		   1);
+	return get(s, ret, fault, "SELECT " COLUMNS " FROM vms WHERE id = $1", id);
 }
 
-int store_vm_by_name(struct store *s, const char *project, const char *name, struct vm_row *ret,
-		     struct fault *fault)
+int store_vm_by_name(struct store *s, const char *projects, const char *name, struct vm_row ret[2],
+		     size_t *ret_n, struct fault *fault)
 {
-	return get(s, ret, fault, "SELECT " COLUMNS " FROM vms WHERE project_id = $1 AND name = $2",
-		   TEXT(project), TEXT(name), 2);
+	_cleanup_free_ struct vm_row *rows = NULL;
+	size_t n = 0;
+	int r = store_many(s, decode_vm, NULL, sizeof(*rows), &rows, &n, fault,
+			   "SELECT " COLUMNS " FROM vms WHERE name = $1 AND ($2 = '' OR $2 LIKE "
+			   "'%,' || project_id || ',%') ORDER BY id LIMIT 2",
+			   TEXT(name), TEXT(projects ?: ""));
+
+	if (r == 0) {
+		for (size_t i = 0; i < n; i++) {
+			ret[i] = rows[i];
+		}
+		*ret_n = n;
+	}
+	return r;
 }
 
 int store_vm_by_domain(struct store *s, const char *domain, struct vm_row *ret, struct fault *fault)
 {
-	return get(s, ret, fault, "SELECT " COLUMNS " FROM vms WHERE domain = $1", TEXT(domain),
-		   TEXT(""), 1);
+	return get(s, ret, fault, "SELECT " COLUMNS " FROM vms WHERE domain = $1", domain);
 }
 
 int store_vm_list(struct store *s, const char *projects, unsigned limit, const char *after,
@@ -120,6 +130,15 @@ int store_vm_set_fence(struct store *s, const char *id, const char *session, str
 		return -EEXIST;
 	}
 	return r;
+}
+
+int store_vm_list_fenced(struct store *s, unsigned limit, const char *after, struct vm_row **ret,
+			 size_t *ret_n, struct fault *fault)
+{
+	return store_many(s, decode_vm, NULL, sizeof(**ret), ret, ret_n, fault,
+			  "SELECT " COLUMNS " FROM vms WHERE fence <> '' AND id > $1 ORDER BY id "
+			  "LIMIT $2",
+			  TEXT(after ?: ""), NUMBER(page_limit(limit)));
 }
 
 int store_vm_remove(struct store *s, const char *id, struct fault *fault)

@@ -27,8 +27,9 @@ struct vm_row {
 int store_vm_add(struct store *s, const struct vm_row *vm, struct fault *fault) _must_check_;
 int store_vm_get(struct store *s, const char *id, struct vm_row *ret,
 		 struct fault *fault) _must_check_;
-int store_vm_by_name(struct store *s, const char *project, const char *name, struct vm_row *ret,
-		     struct fault *fault) _must_check_;
+/* Up to two VMs of that name in `projects`: is there one, and is it the only one? */
+int store_vm_by_name(struct store *s, const char *projects, const char *name, struct vm_row ret[2],
+		     size_t *ret_n, struct fault *fault) _must_check_;
 int store_vm_by_domain(struct store *s, const char *domain, struct vm_row *ret,
 		       struct fault *fault) _must_check_;
 /* *ret is an array for free(). */
@@ -39,4 +40,7 @@ int store_vm_set_state(struct store *s, const char *id, enum vm_state state,
 /* session "" unfences. -EEXIST when another session holds the fence (nothing changes then). */
 int store_vm_set_fence(struct store *s, const char *id, const char *session,
 		       struct fault *fault) _must_check_;
+/* VMs that have a fence. */
+int store_vm_list_fenced(struct store *s, unsigned limit, const char *after, struct vm_row **ret,
+			 size_t *ret_n, struct fault *fault) _must_check_;
 int store_vm_remove(struct store *s, const char *id, struct fault *fault) _must_check_;

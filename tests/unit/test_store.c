@@ -95,7 +95,7 @@ static void test_vms(void **state)
 {
 	struct store *s = ((struct fixture *)*state)->store;
 	struct vm_row a = vm("v-a", "p-1", "patient"), b = vm("v-b", "p-1", "patient"),
-		      c = vm("v-c", "p-2", "patient"), got;
+		      c = vm("v-c", "p-2", "patient"), got, two[2];
 	struct vm_row *list;
 	size_t n;
 
@@ -104,8 +104,11 @@ static void test_vms(void **state)
 	must(store_vm_add(s, &c, &fault));
 	must(store_vm_get(s, "v-a", &got, &fault));
 	assert_memory_equal(&got, &a, sizeof(a));
-	must(store_vm_by_name(s, "p-2", "patient", &got, &fault));
-	assert_string_equal(got.id, "v-c");
+	must(store_vm_by_name(s, ",p-2,", "patient", two, &n, &fault));
+	assert_int_equal(n, 1);
+	assert_string_equal(two[0].id, "v-c");
+	must(store_vm_by_name(s, NULL, "patient", two, &n, &fault));
+	assert_int_equal(n, 2);
 	must(store_vm_by_domain(s, "uuid-v-a", &got, &fault));
 	assert_int_equal(store_vm_get(s, "v-x", &got, &fault), -ENOENT);
 
@@ -134,7 +137,8 @@ static void test_vms(void **state)
 static void test_fence(void **state)
 {
 	struct store *s = ((struct fixture *)*state)->store;
-	struct vm_row a = vm("v-a", "p-1", "patient"), got;
+	struct vm_row a = vm("v-a", "p-1", "patient"), got, *list;
+	size_t n;
 
 	must(store_vm_add(s, &a, &fault));
 	must(store_vm_set_fence(s, "v-a", "s-1", &fault));
@@ -142,6 +146,9 @@ static void test_fence(void **state)
 	assert_int_equal(store_vm_set_fence(s, "v-a", "s-2", &fault), -EEXIST);
 	must(store_vm_get(s, "v-a", &got, &fault));
 	assert_string_equal(got.fence, "s-1");
+	must(store_vm_list_fenced(s, 0, NULL, &list, &n, &fault));
+	assert_int_equal(n, 1);
+	free(list);
 	must(store_vm_set_fence(s, "v-a", "", &fault));
 	assert_int_equal(store_vm_set_fence(s, "v-none", "s-1", &fault), -ENOENT);
 }
