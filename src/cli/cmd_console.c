@@ -50,6 +50,7 @@ struct console {
 	usec_t last_byte; /* when something came or went */
 	size_t done;
 	bool found, quit;
+	bool only_offset;
 	int error; /* of stdout */
 };
 
@@ -87,6 +88,11 @@ static void on_opened(uint64_t start, uint8_t mode, void *user)
 	struct console *c = user;
 
 	c->opened = true;
+	if (c->only_offset) {
+		printf("%" PRIu64 "\n", start);
+		c->quit = true;
+		return;
+	}
 	c->last_byte = clock_monotonic();
 	c->may_write = mode & TUNNEL_MODE_WRITE;
 	if (c->from < TUNNEL_FROM_LIVE && start > c->from) {
@@ -372,7 +378,8 @@ static int parse_options(struct console *c, const struct args *args, struct faul
 		   *timeout = args_value(args, "timeout");
 	usec_t after;
 
-	c->from = args_has(args, "live") ? TUNNEL_FROM_LIVE : TUNNEL_FROM_KEPT;
+	c->only_offset = args_has(args, "offset");
+	c->from = args_has(args, "live") || c->only_offset ? TUNNEL_FROM_LIVE : TUNNEL_FROM_KEPT;
 	if (from && (parse_u64(from, &c->from) < 0 || c->from >= TUNNEL_FROM_LIVE)) {
 		return fault_set(fault, FAULT_BAD_VALUE, "--from \"%.40s\" is not an offset", from);
 	}
@@ -453,6 +460,7 @@ static const struct option_def options[] = {
 	{ "take", 't', NULL, "take writing over from whoever has it" },
 	{ "live", 'l', NULL, "only what comes from now on, nothing of what was kept" },
 	{ "from", 'f', "OFFSET", "what was kept from this byte on (default: all of it)" },
+	{ "offset", 'o', NULL, "only print at which byte the console is now, for a later --from" },
 	{ "until", 'u', "TEXT", "end, with status 0, once TEXT has come" },
 	{ "timeout", 0, "TIME",
 	  "end after this time, e.g. 90 or 2m; with --until that is a failure" },

@@ -93,10 +93,9 @@ int libvirtd_plan(const char *state, struct libvirtd_plan *ret, struct fault *fa
 	if (r == 0) {
 		p.foreign = answers(p.socket) && pid_lock_owner(p.pid_file) == 0;
 	}
-	/* Root's libvirtd cannot start a VM without virtlogd; an ordinary user's starts it when it
-	 * needs it. */
-	if (r == 0 && geteuid() == 0 &&
-	    (!answers(p.log_socket) || pid_lock_owner(p.log_pid_file) != 0)) {
+	/* libvirtd needs virtlogd to start a VM. An ordinary user's would start one by itself, that
+	 * nobody ends. */
+	if (r == 0 && (!answers(p.log_socket) || pid_lock_owner(p.log_pid_file) != 0)) {
 		r = find_daemon("virtlogd", &p.log_program, fault);
 		if (r == 0) {
 			r = file_write_atomic(p.log_config, log_config_text,

@@ -15,8 +15,7 @@
 struct libvirtd_plan {
 	bool foreign;	   /* one answers that is not ours */
 	char *program;	   /* libvirtd */
-	char *log_program; /* virtlogd, or NULL where libvirtd starts it by itself (ordinary users)
-			    */
+	char *log_program; /* virtlogd, or NULL where one answers that is not ours */
 	char *socket, *log_socket;
 	char *config; /* STATE/run/libvirtd.conf, written here */
 	char *log_config;
