@@ -239,11 +239,18 @@ static void on_request(struct http_request *request, void *user)
 
 /* ---- the whole */
 
+#define GATE_GID 61183 /* as in dvm-gate */
+
 static int listen_at(struct dvmd *d, const char *name, int *ret_fd, struct fault *fault)
 {
 	_cleanup_free_ char *path = strf("%s/%s", d->run_dir, name);
 	int r = path ? unix_listen(path, 0660, ret_fd) : -ENOMEM;
 
+	/* As root, dvm-gate is a user of its own, and comes in by its group. */
+	if (r == 0 && geteuid() == 0 && chown(path, 0, GATE_GID) < 0) {
+		r = -errno;
+		*ret_fd = close_fd(*ret_fd);
+	}
 	if (r < 0) {
 		log_err("Cannot listen at %s: %s", path ? path : name, strerror(-r));
 		return fault_set(fault, FAULT_INTERNAL, "The API's socket cannot be made");

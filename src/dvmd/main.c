@@ -18,7 +18,6 @@
 #include "log.h"
 #include "parse.h"
 #include "session_ops.h"
-#include "store_idempotency.h"
 #include "stream_ops.h"
 #include "unix.h"
 
@@ -206,10 +205,7 @@ static int start(struct dvmd *d, struct fault *fault)
 	if (r < 0) {
 		return no_memory(r, fault);
 	}
-	r = store_idempotency_drop_open(d->store, fault);
-	if (r == 0) {
-		r = engine_start(d->engine, fault);
-	}
+	r = engine_start(d->engine, fault);
 	return r < 0 ? r : api_new(d, &d->api, fault);
 }
 
