@@ -21,7 +21,8 @@ struct rpc_message {
 };
 
 void rpc_message_fini(struct rpc_message *m);
-/* 1: a message was taken from the head; 0: more bytes needed; -EPROTO (malformed), -ENOMEM. */
+/* 1: a message was taken from the head; 0: more bytes needed; -EPROTO (malformed, or jansson had no memory for it:
+ * it does not tell them apart), -ENOMEM. */
 int rpc_decode(const uint8_t *p, size_t len, struct rpc_message *ret, size_t *ret_used) _must_check_;
 /* Borrows m->body. -ENOBUFS, -ENOMEM, -EMSGSIZE. */
 int rpc_encode(struct buf *out, const struct rpc_message *m) _must_check_;

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * No memory, at each place in turn: base and proto give an error, leave nothing behind, and go on
+ * when there is memory again.
+ *
+ * The linker gives us every allocation of the libraries under test (--wrap). A scenario is run
+ * again and again; in run N its N-th allocation fails. It must then end in an error, and free what
+ * it had; the first run in which nothing failed must succeed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "file.h"
+#include "http_head.h"
+#include "ini.h"
+#include "map.h"
+#include "parse.h"
+#include "rpc.h"
+#include "test.h"
+#include "tunnel_link.h"
+
+static unsigned count, fail_at; /* fail_at 0: never */
+static long live;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+char *__real_strdup(const char *s);
+char *__real_strndup(const char *s, size_t n);
+int __real_vasprintf(char **ret, const char *fmt, va_list ap);
+int __real___vasprintf_chk(char **ret, int flag, const char *fmt, va_list ap);
+void __real_free(void *p);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+char *__wrap_strdup(const char *s);
+char *__wrap_strndup(const char *s, size_t n);
+int __wrap_vasprintf(char **ret, const char *fmt, va_list ap);
+int __wrap___vasprintf_chk(char **ret, int flag, const char *fmt, va_list ap);
+void __wrap_free(void *p);
+
+static bool fails(void)
+{
+	if (fail_at == 0 || ++count != fail_at) {
+		return false;
+	}
+	errno = ENOMEM;
+	return true;
+}
+
+static void *counted(void *p)
+{
+	live += p != NULL;
+	return p;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : counted(__real_malloc(size));
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : counted(__real_calloc(n, size));
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+	if (fails()) {
+		return NULL;
+	}
+	return p ? __real_realloc(p, size) : counted(__real_realloc(p, size));
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return fails() ? NULL : counted(__real_strdup(s));
+}
+
+char *__wrap_strndup(const char *s, size_t n)
+{
+	return fails() ? NULL : counted(__real_strndup(s, n));
+}
+
+int __wrap_vasprintf(char **ret, const char *fmt, va_list ap)
+{
+	int n = fails() ? -1 : __real_vasprintf(ret, fmt, ap);
+
+	live += n >= 0;
+	return n;
+}
+
+int __wrap___vasprintf_chk(char **ret, int flag, const char *fmt, va_list ap)
+{
+	int n = fails() ? -1 : __real___vasprintf_chk(ret, flag, fmt, ap);
+
+	live += n >= 0;
+	return n;
+}
+
+void __wrap_free(void *p)
+{
+	live -= p != NULL;
+	__real_free(p);
+}
+
+/* Returns how many runs failed. `tolerant`: it may succeed although an allocation failed. */
+static unsigned fail_each(int (*scenario)(void), bool tolerant)
+{
+	for (unsigned n = 1;; n++) {
+		long before = live;
+		int r;
+
+		count = 0;
+		fail_at = n;
+		r = scenario();
+		fail_at = 0;
+		if (live != before) {
+			fail_msg("run %u: %ld allocations left", n, live - before);
+		}
+		if (count < n) {
+			assert_int_equal(r, 0);
+			return n - 1;
+		}
+		if (!tolerant && r != -ENOMEM && r != -EREMOTEIO && r != -EPROTO) {
+			fail_msg("run %u: %d", n, r);
+		}
+	}
+}
+
+static int use_buf(void)
+{
+	static const char bytes[1000];
+	struct buf b;
+	int r = 0;
+
+	buf_init(&b, 1 << 20);
+	for (int i = 0; r == 0 && i < 50; i++) {
+		size_t before = buf_len(&b);
+
+		r = buf_append(&b, bytes, sizeof(bytes));
+		assert_int_equal(buf_len(&b), before + (r == 0 ? sizeof(bytes) : 0));
+	}
+	if (r == 0) {
+		r = buf_printf(&b, "%s", "text");
+	}
+	buf_fini(&b);
+	return r;
+}
+
+static int use_map(void)
+{
+	struct map *m = map_new();
+	int r = m ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; r == 0 && i < 100; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "%u", i);
+		r = map_put(m, key, &count, NULL);
+		assert_int_equal(map_size(m), r == 0 ? i + 1 : i);
+		assert_ptr_equal(map_get(m, key), r == 0 ? &count : NULL);
+	}
+	map_free(m);
+	return r;
+}
+
+static int use_texts(void)
+{
+	_cleanup_free_ char *coded = base64_encode("hello", 5);
+	_cleanup_free_ char *id = coded ? random_id("s", 8) : NULL;
+	_cleanup_free_ char *text = id ? strf("%s", id) : NULL;
+	_cleanup_free_ uint8_t *bytes = NULL;
+	size_t len;
+
+	if (!text) {
+		return -ENOMEM;
+	}
+	return base64_decode(coded, strlen(coded), &bytes, &len);
+}
+
+static char folder[] = "/tmp/dvm-test-alloc-XXXXXX";
+
+static int ignore_key(const char *section, const char *key, const char *value, unsigned line,
+		      void *user, struct fault *fault)
+{
+	return 0;
+}
+
+static int use_files(void)
+{
+	static const char ini[] = "[a]\nb = c\n";
+	char path[64], deep[64];
+	struct fault fault;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/a.ini", folder);
+	snprintf(deep, sizeof(deep), "%s/b/c", folder);
+	r = file_write_atomic(path, ini, strlen(ini), 0600);
+	if (r == 0) {
+		r = ini_parse_file(path, ignore_key, NULL, &fault);
+	}
+	if (r == 0) {
+		r = dir_make(deep, 0700);
+	}
+	return r == 0 ? dir_remove(deep) : r;
+}
+
+static int use_http_head(void)
+{
+	static const char text[] = "GET /x HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n";
+	struct http_head h;
+	struct buf b;
+	size_t used;
+	int r;
+
+	assert_int_equal(http_head_decode(text, strlen(text), &h, &used), 1);
+	buf_init(&b, 4096);
+	r = http_head_forward(&b, &h, NULL, "X: y\r\n");
+	assert_true(r == 0 || buf_len(&b) == 0);
+	buf_fini(&b);
+	return r;
+}
+
+static int decode_rpc(struct buf *b)
+{
+	struct rpc_message m;
+	size_t used;
+	int r = rpc_decode(buf_data(b), buf_len(b), &m, &used);
+
+	if (r == 1) {
+		rpc_message_fini(&m);
+		return 0;
+	}
+	return r;
+}
+
+static int use_rpc(void)
+{
+	static const char fault[] =
+		"\0\0\0\x2c{\"id\":1,\"fault\":{\"code\":\"quota\",\"hint\":\"h\"}}";
+	struct rpc_message m = { .kind = RPC_CALL, .id = 1, .method = "a.b" };
+	struct buf b;
+	int r;
+
+	buf_init(&b, 1 << 20);
+	m.body = json_pack("{s:s, s:[i, b]}", "text", "some text", "list", 1, 1);
+	r = m.body ? rpc_encode(&b, &m) : -ENOMEM;
+	if (r == 0) {
+		r = decode_rpc(&b);
+	}
+	rpc_message_fini(&m);
+	if (r == 0) {
+		r = rpc_encode(&b, &m); /* no body: {} */
+	}
+	buf_clear(&b);
+	if (r == 0) {
+		r = buf_append(&b, fault, sizeof(fault) - 1);
+	}
+	if (r == 0) {
+		r = decode_rpc(&b);
+	}
+	buf_fini(&b);
+	return r;
+}
+
+/* A tunnel whose listener grants all and sends back what it gets. */
+
+static void on_up(struct tunnel_link *l, void *user)
+{
+}
+
+static void on_open(struct tunnel_link *l, uint16_t ch, const char *service, uint8_t mode,
+		    uint64_t from, void *user)
+{
+	int *r = user;
+
+	*r = tunnel_link_accept(l, ch, 0, 100000, mode);
+}
+
+static void on_opened(struct tunnel_link *l, uint16_t ch, uint64_t start, uint8_t mode, void *user)
+{
+}
+
+static void on_data(struct tunnel_link *l, uint16_t ch, uint64_t offset, const uint8_t *p,
+		    size_t len, void *user)
+{
+	int *r = user;
+	ssize_t n = tunnel_link_send(l, ch, p, len);
+
+	if (n < 0) {
+		*r = (int)n;
+	}
+}
+
+static void on_gap(struct tunnel_link *l, uint16_t ch, uint64_t offset, uint64_t length, void *user)
+{
+}
+
+static void on_channel(struct tunnel_link *l, uint16_t ch, void *user)
+{
+}
+
+static void on_ctl(struct tunnel_link *l, uint16_t ch, const struct tunnel_ctl *ctl, void *user)
+{
+}
+
+static void on_closed(struct tunnel_link *l, uint16_t ch, const char *reason, void *user)
+{
+}
+
+static const struct tunnel_link_ops ops = {
+	.up = on_up,
+	.open = on_open,
+	.opened = on_opened,
+	.data = on_data,
+	.gap = on_gap,
+	.writable = on_channel,
+	.eof = on_channel,
+	.ctl = on_ctl,
+	.closed = on_closed,
+};
+
+/* In two pieces, so that a part of a frame is kept. */
+static int carry(struct tunnel_link *from, struct tunnel_link *to)
+{
+	struct buf *out = tunnel_link_output(from);
+	size_t len = buf_len(out), half = len / 2;
+	int r = tunnel_link_input(to, buf_data(out), half);
+
+	if (r == 0) {
+		r = tunnel_link_input(to, buf_data(out) + half, len - half);
+	}
+	tunnel_link_output_sent(from, len);
+	return r;
+}
+
+static int talk(struct tunnel_link *dialer, struct tunnel_link *listener)
+{
+	static const char bytes[50000];
+	uint16_t ch = 0;
+	int r = 0;
+
+	for (int round = 0; r == 0 && round < 6; round++) {
+		r = carry(dialer, listener);
+		if (r == 0) {
+			r = carry(listener, dialer);
+		}
+		if (r == 0 && round == 2) {
+			r = tunnel_link_open(dialer, "x", 3, 0, 100000, &ch);
+		}
+		if (r == 0 && round == 3) {
+			ssize_t n = tunnel_link_send(dialer, ch, bytes, sizeof(bytes));
+
+			r = n == sizeof(bytes) ? 0 : n < 0 ? (int)n : -EINVAL;
+		}
+		if (r == 0 && round == 4) {
+			r = tunnel_link_close(dialer, ch, "");
+		}
+	}
+	return r;
+}
+
+static bool portlike;
+
+static int use_tunnel(void)
+{
+	struct tunnel_link *dialer = NULL, *listener = NULL;
+	int owner = 0, r;
+
+	r = tunnel_link_new(TUNNEL_DIALER, &ops, &owner, 0, &dialer);
+	if (r == 0) {
+		r = tunnel_link_new(TUNNEL_LISTENER, &ops, &owner, 0, &listener);
+	}
+	if (r == 0 && portlike) {
+		tunnel_link_set_portlike(dialer);
+		tunnel_link_set_portlike(listener);
+	}
+	if (r == 0) {
+		r = talk(dialer, listener);
+	}
+	if (r == 0) {
+		r = owner;
+	}
+	/* However it went: a port comes up again when there is memory. */
+	if (dialer && listener && portlike) {
+		fail_at = 0;
+		tunnel_link_reset(dialer);
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(carry(dialer, listener), 0);
+			assert_int_equal(carry(listener, dialer), 0);
+		}
+		assert_true(tunnel_link_is_up(dialer) && tunnel_link_is_up(listener));
+	}
+	tunnel_link_free(dialer);
+	tunnel_link_free(listener);
+	return r;
+}
+
+static void base(void **state)
+{
+	assert_true(fail_each(use_buf, false) >= 8);
+	assert_true(fail_each(use_map, false) > 100);
+	assert_int_equal(fail_each(use_texts, false), 4);
+	assert_true(fail_each(use_files, false) >= 4);
+}
+
+static void proto(void **state)
+{
+	assert_true(fail_each(use_http_head, false) >= 4);
+	json_set_alloc_funcs(malloc, free);
+	assert_true(fail_each(use_rpc, false) > 10);
+}
+
+static void tunnel(void **state)
+{
+	portlike = false;
+	/* HELLO is written later when there is no memory for it. */
+	assert_true(fail_each(use_tunnel, true) >= 8);
+	portlike = true;
+	assert_true(fail_each(use_tunnel, true) >= 8);
+}
+
+static int folder_make(void **state)
+{
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int folder_remove(void **state)
+{
+	return dir_remove(folder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(base),
+		cmocka_unit_test(proto),
+		cmocka_unit_test(tunnel),
+	};
+
+	return cmocka_run_group_tests(tests, folder_make, folder_remove);
+}
