@@ -30,7 +30,7 @@ json_t *view_fault(const struct fault *f)
 		return json_null();
 	}
 	return json_pack("{s:s,s:s,s:s}", "code", fault_code_name(f->code), "message", f->message,
-			 "hint", f->hint);
+			 "hint", f->hint[0] ? f->hint : fault_code_hint(f->code));
 }
 
 static json_t *view_project(struct dvmd *d, const char *id)
