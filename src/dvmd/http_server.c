@@ -46,6 +46,9 @@ struct http_request {
 	struct MHD_Response *response;
 	const struct http_stream_ops *stream;
 	void *stream_user;
+	sd_event_source
+		*hangup; /* of a stream's client: libmicrohttpd does not look while suspended */
+	bool hung_up;
 };
 
 struct http_server {
@@ -231,6 +234,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
 	}
 	*con_cls = NULL;
 	r->connection = NULL;
+	r->hangup = sd_event_source_disable_unref(r->hangup); /* before its fd is closed */
 	if (r->stream) {
 		r->stream->closed(r->stream_user);
 		r->stream = NULL;
@@ -326,11 +330,35 @@ void http_request_reply_take(struct http_request *r, unsigned status, const char
 	request_unref(r);
 }
 
+static int on_hangup(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+	struct http_request *r = user;
+
+	r->hung_up = true;
+	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	resume(r);
+	return 0;
+}
+
+/* A client that only ends its sending side still reads: that is no hang-up. */
+static int watch_hangup(struct http_request *r)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info ? sd_event_add_io(r->server->event, &r->hangup, info->connect_fd, 0, on_hangup,
+				      r)
+		    : -EIO;
+}
+
 static ssize_t on_pull(void *user, uint64_t pos, char *p, size_t max)
 {
 	struct http_request *r = user;
-	ssize_t n = r->stream ? r->stream->pull(p, max, r->stream_user) : -ENODATA;
+	ssize_t n = -EPIPE;
 
+	if (r->stream && !r->hung_up) {
+		n = r->stream->pull(p, max, r->stream_user);
+	}
 	if (n > 0) {
 		return n;
 	}
@@ -354,6 +382,7 @@ void http_request_stream(struct http_request *r, unsigned status, const char *ty
 			on_pull, r, NULL);
 		r->stream = ops;
 		r->stream_user = user;
+		r->broken = r->broken || watch_hangup(r) < 0;
 	} else {
 		ops->closed(user);
 	}

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -304,7 +305,7 @@ static void test_stream_head(void **state)
 	close(fd);
 }
 
-/* A stream's client that goes is noticed when the stream has something for it. */
+/* A stream's client that goes is noticed, though the stream has nothing for it. */
 static void test_stream_gone(void **state)
 {
 	struct fixture *f = *state;
@@ -315,9 +316,16 @@ static void test_stream_gone(void **state)
 	f->behaviour = STREAM;
 	send_text(f, fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
 	expect(f, fd, &in, "\r\n\r\n");
-	close(fd);
+	/* One that only sends no more is still there. */
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	for (int i = 0; i < 5; i++) {
+		turn(f);
+	}
 	f->piece_ready = true;
 	http_request_wake(f->waiting);
+	expect(f, fd, &in, "piece");
+	assert_int_equal(f->closed, 0);
+	close(fd);
 	wait_until(f, &f->closed, 1);
 	buf_fini(&in);
 }
