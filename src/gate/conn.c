@@ -481,6 +481,7 @@ int conn_new_take(struct gate *g, int fd, const uint8_t address[ADDRESS_KEY_LEN]
 	buf_init(&c->in, CONN_IN_MAX);
 	buf_init(&c->out, CONN_OUT_MAX);
 	buf_init(&c->up_out, CONN_UP_MAX);
+	buf_init(&c->line, CONN_LINE_MAX);
 	c->since = conn_now(c);
 	c->deadline = conn_deadline(c);
 	c->io_events = EPOLLIN;
@@ -520,6 +521,7 @@ struct conn *conn_free(struct conn *c)
 		buf_fini(&c->in);
 		buf_fini(&c->out);
 		buf_fini(&c->up_out);
+		buf_fini(&c->line);
 		explicit_bzero(c->ticket, sizeof(c->ticket));
 		free(c);
 	}

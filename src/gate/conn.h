@@ -54,6 +54,7 @@ enum conn_state {
 #define CONN_IN_MAX (32 * 1024)
 #define CONN_UP_MAX (64 * 1024)
 #define CONN_READ_MAX (64 * 1024)
+#define CONN_LINE_MAX 64
 
 struct conn {
 	struct list link;

@@ -15,7 +15,6 @@
 #define PATH_PREFIX "/v1/streams/"
 #define TUNNEL_PROTOCOL "dvm.tunnel.v1"
 #define RAW_PROTOCOL "binary"
-#define LINE_MAX_BYTES 64
 #define RPC_TIMEOUT (10 * USEC_PER_SEC)
 #define PING_INTERVAL (30 * USEC_PER_SEC)
 #define SILENCE_MAX (75 * USEC_PER_SEC)
@@ -208,7 +207,6 @@ void stream_begin(struct conn *c, const struct http_head *head, size_t head_len)
 		return;
 	}
 	buf_consume(&c->in, head_len);
-	buf_init(&c->line, LINE_MAX_BYTES);
 	conn_set_state(c, CONN_TICKET);
 }
 

@@ -27,6 +27,7 @@ STREAM_PIPE = BUILD / "tests/integration/stream_pipe"
 TUNNEL_ECHO = BUILD / "tests/integration/tunnel_echo"
 GATE_UID = 61183
 MIB = 1024 * 1024
+SANITIZED = b"__asan_init" in GATE.read_bytes() if GATE.exists() else False
 
 
 def wait_for(condition, what, seconds=20):
@@ -382,7 +383,7 @@ def test_large_answer_to_a_slow_reader(gate):
         s.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(0.5)
         rss = int(pathlib.Path(f"/proc/{gate.process.pid}/statm").read_text().split()[1]) * 4096
-        assert rss < 200 * MIB
+        assert SANITIZED or rss < 100 * MIB
         body = read_all(s).partition(b"\r\n\r\n")[2]
     assert body == b"".join(bytes([i]) * MIB for i in range(20))
 
@@ -812,7 +813,7 @@ def test_a_thousand_idle_connections(gate):
     for s in open_ones:
         s.close()
     wait_for(lambda: gate.log.read_text().count("head -> dead") >= 1000, "all to be gone")
-    assert each < 100 * 1024, f"{each / 1024:.0f} KiB for an idle connection"
+    assert SANITIZED or each < 100 * 1024, f"{each / 1024:.0f} KiB for an idle connection"
 
 
 def rss(gate):
