@@ -6,17 +6,20 @@ Every answer is also held against interfaces/openapi.yaml by the client.
 
 import concurrent.futures
 import contextlib
+import http.client
 import itertools
 import json
 import os
+import pathlib
 import socket
 import sqlite3
-import threading
 import time
 
 import pytest
+from dvmd import Dvmd, wait_for
+from fake_hostd import FakeHostd
 from openapi_check import DvmClient
-from scripted_host import Dvmd
+from rpc import Fault, Peer
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHB0aGlzIGlzIG5vdCBhIHJlYWwga2V5ISEhISE= user"
 ATTEMPTS = int(os.environ.get("DVM_TEST_FEEDS", "2000"))  # 10000 were tried, too
@@ -56,15 +59,53 @@ def unchanged(admin):
     assert without_use(state_of_all(admin)) == before
 
 
+def running(state):
+    (state / "run").mkdir()
+    dvmd = Dvmd(state).bootstrap()
+    dvmd.host = FakeHostd(dvmd.run / "hostd.sock").start()
+    dvmd.start()
+    return dvmd
+
+
 @pytest.fixture(scope="module")
-def dvmd():
-    with Dvmd() as running:
-        yield running
+def dvmd(tmp_path_factory):
+    dvmd = running(tmp_path_factory.mktemp("dvm"))
+    yield dvmd
+    dvmd.stop()
+    dvmd.host.stop()
+
+
+def client_of(dvmd):
+    return DvmClient(dvmd.run / "api.sock", dvmd.token)
 
 
 @pytest.fixture(scope="module")
 def admin(dvmd):
-    return DvmClient(dvmd.socket, dvmd.token)
+    client = client_of(dvmd)
+    wait_for(lambda: client.with_token(None).get("/healthz").status == 200, what="the host")
+    return client
+
+
+@contextlib.contextmanager
+def host_away(dvmd, admin):
+    dvmd.host.stop()
+    wait_for(lambda: health(admin)["host"] == "down", what="the host to go")
+    try:
+        yield
+    finally:
+        dvmd.host.start()
+        wait_for(lambda: health(admin)["host"] == "up", what="the host to come back")
+
+
+def health(client):
+    return client.with_token(None).get("/healthz").json["components"]
+
+
+def memory_kib(dvmd):
+    for line in pathlib.Path(f"/proc/{dvmd.process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise AssertionError("dvmd is gone")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +118,7 @@ def tenants(dvmd, admin):
         admin.ok("POST", "/v1/users", {"name": user})
         admin.ok("PUT", f"/v1/projects/{project}/members/{user}", {"rights": rights})
         clients[user] = admin.with_token(admin.ok("POST", "/v1/tokens", {"user": user})["token"])
-    dvmd.host.add("patient")
+    dvmd.host.domain("patient")
     admin.ok("POST", "/v1/vms", {"domain": "patient", "project": "red"})
     return clients
 
@@ -314,7 +355,7 @@ def test_pages(admin):
 
 
 def test_adopting(dvmd, admin):
-    dvmd.host.add("fresh")
+    dvmd.host.domain("fresh")
     assert "fresh" in [d["domain"] for d in admin.ok("GET", "/v1/domains")["items"]]
     answer = admin.post("/v1/vms", {"domain": "fresh", "project": "red"})
     assert answer.status == 201 and answer.headers["location"] == f"/v1/vms/{answer.json['id']}"
@@ -343,11 +384,10 @@ def test_power(dvmd, alice, patient):
 
 
 def test_host_away(dvmd, admin, alice, patient, unchanged):
-    with dvmd.host.away():
+    with host_away(dvmd, admin):
         alice.refused("host-away", "POST", "/v1/vms/patient/actions", {"action": "off"})
         alice.refused("host-away", "GET", "/v1/images")
         assert alice.ok("GET", "/v1/vms/patient")["hardware"] is None
-        assert admin.with_token(None).get("/healthz").json["components"]["host"] == "down"
 
 
 def test_console_stream(alice, carol, patient):
@@ -359,16 +399,18 @@ def test_console_stream(alice, carol, patient):
 
 
 def test_tickets(dvmd, alice, patient):
+    gate = Peer(dvmd.run / "ticket.sock", "dvm-gate")
+    for params in ({"ticket": "A" * 43}, {"ticket": 5}, {}):
+        with pytest.raises(Fault, match="ticket-invalid"):
+            gate.call("ticket.redeem", **params)
+    with pytest.raises(Fault, match="not-supported"):
+        gate.call("ticket.make")
     ticket = alice.ok("POST", "/v1/vms/patient/streams", {"kind": "console"})["ticket"]
-    with dvmd.ticket_socket() as call:
-        assert call("hello", {"protocol": 1, "program": "dvm-gate"})["result"]["protocol"] == 1
-        assert call("ticket.redeem", {"ticket": "A" * 43})["fault"]["code"] == "ticket-invalid"
-        assert call("ticket.redeem", {"ticket": 5})["fault"]["code"] == "ticket-invalid"
-        assert call("ticket.redeem", {})["fault"]["code"] == "ticket-invalid"
-        assert call("ticket.make", {})["fault"]["code"] == "not-supported"
-        got = call("ticket.redeem", {"ticket": ticket})["result"]
-        assert got["raw"] is False and got["path"]
-        assert call("ticket.redeem", {"ticket": ticket})["fault"]["code"] == "ticket-invalid"
+    got = gate.call("ticket.redeem", ticket=ticket)
+    assert got["raw"] is False and got["path"]
+    with pytest.raises(Fault, match="ticket-invalid"):
+        gate.call("ticket.redeem", ticket=ticket)
+    gate.close()
 
 
 # ---- sessions
@@ -437,10 +479,11 @@ def test_images(alice):
     alice.refused("image-missing", "GET", "/v1/images/none")
 
 
-def test_missing_image_and_stack(alice, patient):
+def test_missing_image_and_stack(dvmd, alice, patient):
     """Only the host knows: the session is on record, and fails for a reason that it names."""
-    for change, code in (({"image": "none"}, "image-missing"), ({"stacks": ["cobol"]}, "stack-missing")):
-        session = start(alice, "patient", **change)["id"]
+    for code in ("image-missing", "stack-missing", "image-damaged"):
+        dvmd.host.fault("dvm.ensure", code)
+        session = start(alice, "patient")["id"]
         failed = wait_state(alice, session, "failed")
         assert failed["fault"]["code"] == code and failed["fault"]["hint"]
         assert alice.ok("GET", "/v1/vms/patient")["session"] is None
@@ -482,11 +525,15 @@ def test_a_recording_that_breaks_off(dvmd, alice, patient):
     """A host that goes away in the middle: the connection ends short, it does not hang or lie."""
     session = start(alice, "patient")["id"]
     wait_state(alice, session, "ready")
-    text = b"x" * 1000000
-    dvmd.host.recordings[session] = {"patient.cast": text}
-    with dvmd.host.script("recording.read", after=2, fault="host-away"):
-        with pytest.raises(Exception, match="IncompleteRead|Connection"):
-            alice.get(f"/v1/sessions/{session}/recordings/patient.cast")
+    dvmd.host.recordings[session] = {"patient.cast": b"x" * 8000000}
+    with contextlib.closing(alice.connection()) as connection:
+        connection.request("GET", f"/v1/sessions/{session}/recordings/patient.cast", headers=alice.fields(None, None))
+        response = connection.getresponse()
+        assert response.status == 200 and response.read(1000) == b"x" * 1000
+        dvmd.host.fault("recording.read", "host-away", None)
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            response.read()
+    dvmd.host.faults.clear()
 
 
 # ---- events
@@ -539,7 +586,7 @@ def test_many_feeds_are_bounded(dvmd, admin, alice):
     statuses = []
     for _ in range(ATTEMPTS):
         feed = socket.socket(socket.AF_UNIX)
-        feed.connect(str(dvmd.socket))
+        feed.connect(str(dvmd.run / "api.sock"))
         feed.sendall(request)
         status = int(feed.recv(12).split()[1])
         statuses.append(status)
@@ -574,27 +621,30 @@ def test_a_feed_ends_with_its_token(dvmd, admin, alice):
         assert [event for event in feed if event is not None] == []
 
 
-def test_clients_that_never_read():
+def test_clients_that_never_read(tmp_path):
     """Fifteen of them, with 16 MiB of events to come for each, cost no memory, and nobody waits for them."""
-    with Dvmd() as dvmd:
-        assert dvmd.stop() == 0
+    with contextlib.ExitStack() as end:
+        dvmd = running(tmp_path)
+        end.callback(dvmd.host.stop)
+        dvmd.stop()
         with contextlib.closing(sqlite3.connect(dvmd.state / "store.sqlite")) as store, store:
             store.executemany(
-                "INSERT INTO events (time, type, session_id, vm_id, project_id, data) VALUES (1, 'vm.test', '', '', '', ?)",
-                [(json.dumps({"text": "x" * 1000}),)] * 16384)
+                "INSERT INTO events (time, type, session_id, vm_id, project_id, data) VALUES (?, 'vm.test', '', '', '', ?)",
+                [(int(time.time() * 1e6), json.dumps({"text": "x" * 1000}))] * 16384)
         dvmd.start()
-        admin = DvmClient(dvmd.socket, dvmd.token)
+        end.callback(dvmd.stop)
+        admin = client_of(dvmd)
         admin.ok("GET", "/v1/whoami")
-        before = dvmd.memory_kib()
+        before = memory_kib(dvmd)
         stuck = []
         for _ in range(15):
             client = socket.socket(socket.AF_UNIX)
-            client.connect(str(dvmd.socket))
+            client.connect(str(dvmd.run / "api.sock"))
             client.sendall(f"GET /v1/events?after=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {dvmd.token}\r\n\r\n".encode())
             client.recv(1)
             stuck.append(client)
         admin.ok("POST", "/v1/projects", {"name": "meanwhile"})
-        assert dvmd.memory_kib() - before < 16384
+        assert memory_kib(dvmd) - before < 16384
         with admin.events(after=0) as feed:
             assert sum(1 for _ in itertools.islice(feed, 16384)) == 16384
         for client in stuck:
@@ -631,24 +681,25 @@ def test_idempotency_of_two_users(admin, alice, bob):
 
 def test_idempotency_while_under_way(dvmd, alice, patient):
     key = {"Idempotency-Key": "slow"}
-    release = threading.Event()
-    with dvmd.host.script("domain.power", wait=release), concurrent.futures.ThreadPoolExecutor(1) as pool:
+    before = dvmd.host.count("domain.power")
+    dvmd.host.delays["domain.power"] = 2
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(alice.post, "/v1/vms/patient/actions", {"action": "pause"}, headers=key)
-        dvmd.host.wait_call("domain.power")
+        wait_for(lambda: dvmd.host.count("domain.power") > before, what="the first request")
         problem = alice.refused("conflict", "POST", "/v1/vms/patient/actions", {"action": "pause"}, headers=key)
         assert "under way" in problem["detail"]
-        release.set()
         assert first.result().status == 200
+    dvmd.host.delays.clear()
     assert alice.post("/v1/vms/patient/actions", {"action": "pause"}, headers=key).status == 200
-    assert dvmd.host.calls("domain.power") == 1
-    alice.ok("POST", "/v1/vms/patient/actions", {"action": "resume"})
+    assert dvmd.host.count("domain.power") == before + 1
 
 
 def test_idempotency_outlives_dvmd(dvmd, alice, admin):
     key = {"Idempotency-Key": "restart"}
     first = admin.post("/v1/projects", {"name": "lasting"}, headers=key)
     assert first.status == 201
-    dvmd.restart()
+    dvmd.stop()
+    dvmd.start()
     assert admin.post("/v1/projects", {"name": "lasting"}, headers=key).body == first.body
 
 
@@ -789,7 +840,7 @@ def test_request_ids(admin, alice):
 def raw_request(dvmd, data, seconds=10):
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(seconds)
-        connection.connect(str(dvmd.socket))
+        connection.connect(str(dvmd.run / "api.sock"))
         try:
             connection.sendall(data)
         except OSError:

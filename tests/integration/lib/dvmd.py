@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A dvmd of the test's own: started, asked over its unix socket, killed, started again."""
-import http.client
-import json
 import os
 import pathlib
 import signal
 import socket
 import subprocess
 import time
+
+from openapi_check import DvmClient
 
 TREE = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("DVM_BUILD", TREE / "build"))
@@ -18,17 +18,6 @@ class Problem(Exception):
     def __init__(self, status, body):
         super().__init__(f"{status} {body}")
         self.status, self.body, self.code = status, body, body.get("code")
-
-
-class Connection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("dvmd", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 def wait_for(condition, timeout=30, what="it"):
@@ -100,20 +89,10 @@ class Dvmd:
         assert self.process.wait(30) == -signal.SIGKILL, self.log.read_text()
 
     def request(self, method, path, body=None, token=None, **headers):
-        """(status, answer); refusals too."""
-        connection = Connection(str(self.run / "api.sock"))
-        try:
-            headers = {k.replace("_", "-"): v for k, v in headers.items()}
-            headers["Authorization"] = "Bearer " + (token or self.token)
-            if body is not None:
-                headers["Content-Type"] = "application/json"
-                body = json.dumps(body)
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            data = response.read()
-            return response.status, json.loads(data) if data else None
-        finally:
-            connection.close()
+        """(status, answer), held against interfaces/openapi.yaml; refusals too."""
+        client = DvmClient(self.run / "api.sock", token or self.token)
+        answer = client.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+        return answer.status, answer.json
 
     def ask(self, method, path, body=None, **options):
         """The answer; a refusal raises Problem."""
