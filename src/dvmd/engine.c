@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transitions of sessions, and the timers that drive them. What actions do is in engine_actions.c.
- */
+/* Transitions of sessions, and the runs that drive them. */
 #include "engine.h"
 
 #include <errno.h>
@@ -11,27 +10,12 @@
 #include "engine_internal.h"
 #include "events.h"
 #include "failpoint.h"
-#include "later.h"
 #include "list.h"
 #include "log.h"
-#include "parse.h"
-#include "session_lease.h"
 #include "view.h"
 
 #define RETRY_FIRST (100 * USEC_PER_MSEC)
 #define RETRY_LONGEST (5 * USEC_PER_SEC)
-#define LEASE_ACCURACY (100 * USEC_PER_MSEC)
-#define WATCHES_MAX 1024
-#define CONFIG_TIMEOUT (10 * USEC_PER_SEC)
-
-struct watch {
-	struct list link;
-	struct engine *e;
-	char attachment[ID_MAX];
-	ops_reply_fn fn;
-	void *user;
-	sd_event_source *deadline;
-};
 
 static int on_kick(sd_event_source *source, uint64_t usec, void *user);
 
@@ -261,132 +245,6 @@ bool fault_retryable(const struct fault *fault)
 	}
 }
 
-/* ---- the lease */
-
-static int on_lease(sd_event_source *source, uint64_t usec, void *user);
-
-static void lease_arm(struct run *run, const struct session_row *row)
-{
-	usec_t at = row->lease_warned
-			    ? row->lease_expires
-			    : session_lease_warning_at(row->lease_expires, row->lease_length);
-	int r;
-
-	run->lease = sd_event_source_disable_unref(run->lease);
-	if (row->state >= SESSION_DETACHING) {
-		return;
-	}
-	r = sd_event_add_time(run->e->d->event, &run->lease, CLOCK_REALTIME, at, LEASE_ACCURACY,
-			      on_lease, run);
-	if (r < 0) {
-		log_err("%s: no timer for its lease: %s", run->id, strerror(-r));
-	}
-}
-
-static int lease_warn(struct run *run, struct session_row *row, struct fault *fault)
-{
-	struct dvmd *d = run->e->d;
-	_cleanup_(store_tx_end) struct store_tx tx = { 0 };
-	int r = store_tx_begin(&tx, d->store, fault);
-
-	row->lease_warned = true;
-	if (r == 0) {
-		r = store_session_update(d->store, row, fault);
-	}
-	if (r == 0) {
-		r = events_add(d->events, "session.lease-warning", row->id, NULL, row->project,
-			       json_pack("{s:o}", "expires", view_time(row->lease_expires)), fault);
-	}
-	if (r == 0) {
-		r = store_tx_commit(&tx, fault);
-	}
-	if (r == 0) {
-		events_committed(d->events);
-	}
-	return r;
-}
-
-static int on_lease(sd_event_source *source, uint64_t usec, void *user)
-{
-	struct run *run = user;
-	struct session_row row;
-	struct fault fault = { 0 };
-	int r = store_session_get(run->e->d->store, run->id, &row, &fault);
-
-	if (r == 0 && clock_realtime() >= row.lease_expires) {
-		struct change change = { .reason = "lease-expired" };
-
-		session_row_fini(&row);
-		r = engine_transition(run->e, run->id, SESSION_EV_LEASE_EXPIRED, &change, &fault);
-		if (r == 0) {
-			return 0; /* the run may be gone */
-		}
-	} else if (r == 0) {
-		r = lease_warn(run, &row, &fault);
-		if (r == 0) {
-			lease_arm(run, &row);
-		}
-		session_row_fini(&row);
-	}
-	if (r < 0) {
-		log_warn("%s: its lease cannot be recorded: %s, trying again", run->id,
-			 fault.message);
-		sd_event_source_set_time_relative(run->lease, RETRY_LONGEST);
-		sd_event_source_set_enabled(run->lease, SD_EVENT_ONESHOT);
-	}
-	return 0;
-}
-
-static void config_answer(const json_t *result, const struct fault *fault, void *user)
-{
-	if (fault) {
-		log_debug("the D-VM was not told: %s, ignoring", fault_code_name(fault->code));
-	}
-}
-
-void engine_lease_changed(struct engine *e, const char *session)
-{
-	struct run *run = map_get(e->runs, session);
-	struct session_row row;
-
-	if (!run || store_session_get(e->d->store, session, &row, NULL) < 0) {
-		return;
-	}
-	lease_arm(run, &row);
-	if (row.state == SESSION_ATTACHING || row.state == SESSION_READY) {
-		host_link_call(e->d->host, "dvm.config",
-			       json_pack("{s:s,s:o}", "session", session, "agent",
-					 agent_config(e->d, &row)),
-			       CONFIG_TIMEOUT, config_answer, NULL);
-	}
-	session_row_fini(&row);
-}
-
-void engine_used(struct engine *e, const char *session)
-{
-	usec_t now = clock_realtime();
-	struct session_row row;
-	struct fault fault = { 0 };
-	int r = 0;
-
-	if (store_session_get(e->d->store, session, &row, NULL) < 0) {
-		return;
-	}
-	if (row.state < SESSION_DETACHING &&
-	    session_lease_worth(now, row.lease_expires, row.lease_length)) {
-		row.lease_expires = session_lease_renewed(now, row.lease_expires, row.lease_length);
-		row.lease_warned = false;
-		r = store_session_update(e->d->store, &row, &fault);
-		if (r == 0) {
-			engine_lease_changed(e, session);
-		} else {
-			log_warn("%s was used, but its lease cannot be renewed: %s", session,
-				 fault.message);
-		}
-	}
-	session_row_fini(&row);
-}
-
 /* ---- transitions */
 
 static json_t *state_event(enum session_state from, const struct session_row *row,
@@ -610,280 +468,6 @@ int engine_start(struct engine *e, struct fault *fault)
 	return 0;
 }
 
-/* ---- watches */
-
-static void watch_free(struct watch *w)
-{
-	list_del(&w->link);
-	w->e->n_watches--;
-	sd_event_source_disable_unref(w->deadline);
-	free(w);
-}
-
-static void watch_answer(struct watch *w)
-{
-	ops_reply_fn fn = w->fn;
-	void *user = w->user;
-	struct attachment_row a;
-	struct fault fault = { 0 };
-	int r = store_attachment_get(w->e->d->store, w->attachment, &a, &fault);
-
-	watch_free(w);
-	if (r < 0) {
-		if (r == -ENOENT) {
-			fault_set(&fault, FAULT_NOT_FOUND, "the attachment is gone");
-		}
-		fn(NULL, &fault, user);
-		return;
-	}
-	if (a.state == ATTACHMENT_GONE && a.fault.code != FAULT_NONE) {
-		fn(NULL, &a.fault, user);
-	} else {
-		now_result(view_attachment(&a), fn, user);
-	}
-	attachment_row_fini(&a);
-}
-
-static int on_watch_deadline(sd_event_source *source, uint64_t usec, void *user)
-{
-	watch_answer(user);
-	return 0;
-}
-
-void engine_watch(struct engine *e, const char *attachment, ops_reply_fn fn, void *user)
-{
-	struct watch *w = e->n_watches < WATCHES_MAX ? calloc(1, sizeof(*w)) : NULL;
-	struct attachment_row a;
-	struct fault fault = { 0 };
-	usec_t wait = ATTACH_ANSWER_MAX;
-
-	if (!w) {
-		fault_set(&fault, FAULT_QUOTA, "too many requests wait for attachments");
-		later_fault(e->d->event, &fault, fn, user);
-		return;
-	}
-	w->e = e;
-	w->fn = fn;
-	w->user = user;
-	strcpy(w->attachment, attachment);
-	list_init(&w->link);
-	list_add_tail(&e->watches, &w->link);
-	e->n_watches++;
-	if (store_attachment_get(e->d->store, attachment, &a, &fault) < 0) {
-		wait = 0;
-	} else {
-		if (a.state == ATTACHMENT_ATTACHED || a.state == ATTACHMENT_GONE) {
-			wait = 0;
-		}
-		attachment_row_fini(&a);
-	}
-	if (sd_event_add_time_relative(e->d->event, &w->deadline, CLOCK_MONOTONIC, wait, 1,
-				       on_watch_deadline, w) < 0) {
-		watch_answer(w);
-	}
-}
-
-int attachment_commit(struct engine *e, const struct session_row *session,
-		      const struct attachment_row *a, struct fault *fault)
-{
-	struct dvmd *d = e->d;
-	_cleanup_(store_tx_end) struct store_tx tx = { 0 };
-	struct watch *w, *next;
-	int r = store_tx_begin(&tx, d->store, fault);
-
-	if (r == 0) {
-		r = store_attachment_update(d->store, a, fault);
-	}
-	if (r == 0) {
-		r = events_add(d->events, "attachment.state", session->id, a->vm, session->project,
-			       view_attachment(a), fault);
-	}
-	if (r == 0) {
-		r = store_tx_commit(&tx, fault);
-	}
-	if (r < 0) {
-		return r;
-	}
-	log_info("%s %s of %s: %s", session->id, attachment_kind_name(a->kind), a->vm,
-		 attachment_state_name(a->state));
-	events_committed(d->events);
-	list_for_each_safe (w, next, &e->watches, link) {
-		if (strcmp(w->attachment, a->id) == 0 &&
-		    (a->state == ATTACHMENT_ATTACHED || a->state == ATTACHMENT_GONE)) {
-			sd_event_source_set_time_relative(w->deadline, 0);
-		}
-	}
-	return 0;
-}
-
-/* ---- what others notice */
-
-/* The disks of a fenced VM cannot be in two places: the D-VM has to let go. */
-void engine_vm_changed(struct engine *e, const struct vm_row *vm)
-{
-	struct attachment_row *rows = NULL;
-	struct session_row session;
-	struct fault fault = { 0 };
-	size_t n = 0;
-
-	if (!vm->fence[0] || vm->state == VM_OFF || vm->state == VM_GONE ||
-	    vm->state == VM_UNKNOWN ||
-	    store_session_get(e->d->store, vm->fence, &session, &fault) < 0) {
-		return;
-	}
-	if (store_attachment_list(e->d->store, session.id, &rows, &n, &fault) == 0) {
-		for (size_t i = 0; i < n; i++) {
-			if (rows[i].kind != ATTACHMENT_DISK || strcmp(rows[i].vm, vm->id) != 0 ||
-			    rows[i].state != ATTACHMENT_ATTACHED) {
-				continue;
-			}
-			log_warn("%s: %s was started behind our back, its disks are detached",
-				 session.id, vm->id);
-			rows[i].state = ATTACHMENT_DETACHING;
-			fault_set(&rows[i].fault, FAULT_VM_RUNNING, "VM %s was started meanwhile",
-				  vm->name);
-			if (attachment_commit(e, &session, &rows[i], &fault) < 0 ||
-			    engine_post(e, session.id, SESSION_EV_WISHED, NULL, NULL, &fault) < 0) {
-				log_warn("%s: cannot be recorded: %s", session.id, fault.message);
-			}
-		}
-	}
-	attachment_rows_free(rows, n);
-	session_row_fini(&session);
-}
-
-/* A session that may be in a state we have not heard of: look again, soon. */
-static void post_or_reconcile(struct engine *e, const char *session, enum session_event event,
-			      const struct fault *fault)
-{
-	struct fault refused = { 0 };
-
-	if (engine_post(e, session, event, fault, NULL, &refused) < 0) {
-		log_warn("%s %s cannot be recorded: %s, looking again", session,
-			 session_event_name(event), refused.message);
-		if (sd_event_source_set_time_relative(e->reconcile_timer, RETRY_LONGEST) == 0) {
-			sd_event_source_set_enabled(e->reconcile_timer, SD_EVENT_ONESHOT);
-		}
-	}
-}
-
-/* Events that only stand in the timeline. */
-static void note(struct engine *e, const char *type, const char *session, json_t *data)
-{
-	struct session_row row;
-	struct fault fault = { 0 };
-	int r = store_session_get(e->d->store, session, &row, &fault);
-
-	if (r < 0) {
-		json_decref(data);
-		return;
-	}
-	r = events_add(e->d->events, type, session, NULL, row.project, data, &fault);
-	session_row_fini(&row);
-	if (r < 0) {
-		log_debug("%s of %s is not recorded: %s, ignoring", type, session, fault.message);
-		return;
-	}
-	events_committed(e->d->events);
-}
-
-/* The relay of a VM's console is another one: the session that has the VM links to it anew. */
-static void console_back(struct engine *e, const char *vm)
-{
-	struct attachment_row *rows = NULL;
-	struct session_row session;
-	char id[ID_MAX];
-	struct fault fault = { 0 };
-	size_t n = 0;
-
-	if (store_session_of_vm(e->d->store, vm, id, &fault) < 0 ||
-	    store_session_get(e->d->store, id, &session, &fault) < 0) {
-		return;
-	}
-	if (store_attachment_list(e->d->store, id, &rows, &n, &fault) == 0) {
-		for (size_t i = 0; i < n; i++) {
-			if (rows[i].kind == ATTACHMENT_CONSOLE && strcmp(rows[i].vm, vm) == 0 &&
-			    rows[i].state == ATTACHMENT_ATTACHED) {
-				rows[i].state = ATTACHMENT_WANTED;
-				if (attachment_commit(e, &session, &rows[i], &fault) == 0) {
-					post_or_reconcile(e, id, SESSION_EV_WISHED, NULL);
-				}
-			}
-		}
-	}
-	attachment_rows_free(rows, n);
-	session_row_fini(&session);
-}
-
-static const char *text_of(const json_t *params, const char *member)
-{
-	return json_string_value(json_object_get(params, member));
-}
-
-void engine_notice(struct engine *e, const char *method, json_t *params)
-{
-	const char *session = text_of(params, "session"), *vm = text_of(params, "vm");
-	struct fault fault;
-
-	if (strcmp(method, "domain.changed") == 0) {
-		const char *uuid = text_of(params, "uuid"), *state = text_of(params, "state");
-
-		if (uuid && state) {
-			e->d->cloud->ops->observed(
-				e->d->cloud, uuid,
-				strcmp(state, "gone") == 0 ? VM_GONE : vm_state_parse(state));
-		}
-	} else if (strcmp(method, "dvm.lost") == 0 && session) {
-		fault_set(&fault, FAULT_DVM_LOST, "the D-VM is gone");
-		post_or_reconcile(e, session, SESSION_EV_DVM_LOST, &fault);
-	} else if (strcmp(method, "relay.lost") == 0 && session) {
-		post_or_reconcile(e, session, SESSION_EV_RELAY_LOST, NULL);
-	} else if (strcmp(method, "relay.back") == 0 && session) {
-		post_or_reconcile(e, session, SESSION_EV_RESUME, NULL);
-	} else if (strcmp(method, "relay.back") == 0 && vm) {
-		console_back(e, vm);
-	} else if (strcmp(method, "session.progress") == 0 && session) {
-		const char *step = text_of(params, "step"), *detail = text_of(params, "detail");
-
-		note(e, "session.progress", session,
-		     json_pack("{s:s,s:s}", "step", step ?: "", "detail", detail ?: ""));
-	} else if (strcmp(method, "recording.stopped") == 0 && session) {
-		const char *name = text_of(params, "name"), *code = text_of(params, "code");
-
-		note(e, "recording.stopped", session,
-		     json_pack("{s:s,s:s}", "name", name ?: "", "code", code ?: ""));
-	} else if (strcmp(method, "hypervisor") == 0) {
-		if (json_is_true(json_object_get(params, "up"))) {
-			log_info("the hypervisor is there");
-			reconcile(e);
-		} else {
-			log_warn("the hypervisor is away");
-		}
-	} else {
-		log_debug("notice %s, ignoring", method);
-	}
-}
-
-void engine_host_up(struct engine *e)
-{
-	reconcile(e);
-}
-
-void engine_host_down(struct engine *e)
-{
-	e->reconcile_number++;
-}
-
-static int on_reconcile(sd_event_source *source, uint64_t usec, void *user)
-{
-	struct engine *e = user;
-
-	if (host_link_is_up(e->d->host)) {
-		reconcile(e);
-	}
-	return 0;
-}
-
 int engine_new(struct dvmd *d, struct engine **ret)
 {
 	struct engine *e = calloc(1, sizeof(*e));
@@ -895,12 +479,7 @@ int engine_new(struct dvmd *d, struct engine **ret)
 	e->d = d;
 	list_init(&e->watches);
 	e->runs = map_new();
-	r = e->runs ? sd_event_add_time(d->event, &e->reconcile_timer, CLOCK_MONOTONIC, 0, 0,
-					on_reconcile, e)
-		    : -ENOMEM;
-	if (r == 0) {
-		r = sd_event_source_set_enabled(e->reconcile_timer, SD_EVENT_OFF);
-	}
+	r = e->runs ? reconcile_init(e) : -ENOMEM;
 	if (r < 0) {
 		engine_free(e);
 		return r;
@@ -912,13 +491,10 @@ int engine_new(struct dvmd *d, struct engine **ret)
 struct engine *engine_free(struct engine *e)
 {
 	if (e) {
-		struct watch *w, *next_watch;
 		struct run *run;
 		size_t it = 0;
 
-		list_for_each_safe (w, next_watch, &e->watches, link) {
-			watch_free(w);
-		}
+		watches_free(e);
 		while (e->runs && (run = map_next(e->runs, &it, NULL))) {
 			run_free(run);
 		}

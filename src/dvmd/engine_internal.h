@@ -66,8 +66,17 @@ json_t *agent_config(struct dvmd *d, const struct session_row *row);
 int attachment_commit(struct engine *e, const struct session_row *session,
 		      const struct attachment_row *a, struct fault *fault);
 
+/* Sets the timer for the lease as it stands in the row. */
+void lease_arm(struct run *run, const struct session_row *row);
+void watches_free(struct engine *e);
+
 /* The same may succeed later, without anybody doing anything about it. */
 bool fault_retryable(const struct fault *fault);
 
 /* Compares the store with what there is and posts what follows. */
+int reconcile_init(struct engine *e) _must_check_;
 void reconcile(struct engine *e);
+/* In a while: something could not be recorded or undone. */
+void reconcile_soon(struct engine *e);
+/* The host is away: what was asked is void. */
+void reconcile_stop(struct engine *e);

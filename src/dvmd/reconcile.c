@@ -18,6 +18,41 @@
 #define RELEASE_TIMEOUT (60 * USEC_PER_SEC)
 #define RECONCILE_AGAIN (5 * USEC_PER_SEC)
 
+static int on_timer(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct engine *e = user;
+
+	if (host_link_is_up(e->d->host)) {
+		reconcile(e);
+	}
+	return 0;
+}
+
+int reconcile_init(struct engine *e)
+{
+	int r = sd_event_add_time(e->d->event, &e->reconcile_timer, CLOCK_MONOTONIC, 0, 0, on_timer,
+				  e);
+
+	return r < 0 ? r : sd_event_source_set_enabled(e->reconcile_timer, SD_EVENT_OFF);
+}
+
+void reconcile_soon(struct engine *e)
+{
+	int r = sd_event_source_set_time_relative(e->reconcile_timer, RECONCILE_AGAIN);
+
+	if (r == 0) {
+		r = sd_event_source_set_enabled(e->reconcile_timer, SD_EVENT_ONESHOT);
+	}
+	if (r < 0) {
+		log_err("reconcile: no timer: %s", strerror(-r));
+	}
+}
+
+void reconcile_stop(struct engine *e)
+{
+	e->reconcile_number++;
+}
+
 struct pass {
 	struct engine *e;
 	unsigned number;
@@ -34,9 +69,7 @@ static bool pass_goes_on(struct pass *p, const struct fault *fault)
 	if (fault && p->number == e->reconcile_number && fault->code != FAULT_HOST_AWAY &&
 	    fault->code != FAULT_CANCELLED) {
 		log_warn("reconcile: %s, beginning anew", fault_code_name(fault->code));
-		if (sd_event_source_set_time_relative(e->reconcile_timer, RECONCILE_AGAIN) == 0) {
-			sd_event_source_set_enabled(e->reconcile_timer, SD_EVENT_ONESHOT);
-		}
+		reconcile_soon(e);
 	}
 	free(p);
 	return false;
@@ -224,9 +257,7 @@ static void orphan_answer(const json_t *result, const struct fault *fault, void 
 	if (fault && fault->code != FAULT_HOST_AWAY && fault->code != FAULT_CANCELLED) {
 		log_warn("reconcile: an orphan stays: %s, looking again",
 			 fault_code_name(fault->code));
-		if (sd_event_source_set_time_relative(e->reconcile_timer, RECONCILE_AGAIN) == 0) {
-			sd_event_source_set_enabled(e->reconcile_timer, SD_EVENT_ONESHOT);
-		}
+		reconcile_soon(e);
 	}
 }
 
