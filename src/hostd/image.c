@@ -277,6 +277,19 @@ static bool name_resolve(const struct image_store *s, const char *name,
 	return true;
 }
 
+static bool id_beginning(const char *which)
+{
+	size_t len = strlen(which);
+
+	return len >= ID_PREFIX_MIN && len <= IMAGE_ID_LEN &&
+	       strspn(which, "0123456789abcdef") == len;
+}
+
+bool image_reference_valid(const char *which)
+{
+	return name_valid(which) || id_beginning(which);
+}
+
 int image_find(struct image_store *s, const char *which, struct image *ret, struct fault *fault)
 {
 	struct prefix_search search = { .prefix = which };
@@ -284,8 +297,7 @@ int image_find(struct image_store *s, const char *which, struct image *ret, stru
 	if (name_valid(which) && name_resolve(s, which, search.id)) {
 		return image_load(s, search.id, ret, fault);
 	}
-	if (strlen(which) < ID_PREFIX_MIN || strlen(which) > IMAGE_ID_LEN ||
-	    strspn(which, "0123456789abcdef") != strlen(which)) {
+	if (!id_beginning(which)) {
 		return missing(fault, text_valid(which, 64) ? which : "?");
 	}
 	if (each_id(s, match_prefix, &search) < 0 || search.n == 0) {

@@ -38,6 +38,8 @@ struct image_store;
 int image_store_new(const char *folder, struct image_store **ret) _must_check_;
 struct image_store *image_store_free(struct image_store *s);
 
+/* What image_find() takes: a name, an id, or the beginning of one. */
+bool image_reference_valid(const char *which);
 /* `which`: id, unique prefix of 8 or more characters, or name. FAULT_IMAGE_MISSING;
  * FAULT_IMAGE_DAMAGED when the manifest is not what the id says. */
 int image_find(struct image_store *s, const char *which, struct image *ret,

@@ -433,7 +433,7 @@ static int state_begin(struct op *op, const char *session, json_t **ret)
 {
 	static pthread_mutex_t uid_lock = PTHREAD_MUTEX_INITIALIZER;
 	_cleanup_(image_fini) struct image image = { 0 };
-	const char *which = op_string(op, "image", name_valid);
+	const char *which = op_string(op, "image", image_reference_valid);
 	json_t *stacks = json_object_get(op->params, "stacks");
 	json_t *agent = json_object_get(op->params, "agent");
 	uint64_t memory_mib, vcpus;

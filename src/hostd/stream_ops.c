@@ -23,7 +23,7 @@ static int op_image_list(struct op *op)
 static int op_image_verify(struct op *op)
 {
 	_cleanup_(image_fini) struct image image = { 0 };
-	const char *which = op_string(op, "image", name_valid);
+	const char *which = op_string(op, "image", image_reference_valid);
 	int r;
 
 	if (!which) {
