@@ -19,7 +19,7 @@
 #include "ring.h"
 #include "tunnel.h"
 
-#define HUB_READERS_MAX 64
+#define HUB_READERS_MAX 256
 /* What the writer may have in the queue; the queue itself holds more, as a former writer's bytes
  * may be in it. */
 #define HUB_INPUT_WINDOW ((size_t)16 * 1024)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes a console down as asciicast v2. See recorder.h. */
-/* #syscalls: mmap munmap ftruncate fallocate fstat newfstatat pwrite64 pread64 fstatfs fcntl close
- */
+/* #syscalls: mmap munmap ftruncate fallocate fstat newfstatat pwrite64 pread64 fstatfs close */
 #include "recorder.h"
 
 #include <fcntl.h>

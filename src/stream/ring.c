@@ -10,8 +10,7 @@
  * and the slot behind the count is never believed. The header is checked when it is opened; from
  * then on the process goes by its own copy of floor, head and count.
  */
-/* #syscalls: mmap munmap msync fstat newfstatat ftruncate fallocate pread64 pwrite64 fstatfs fcntl
- */
+/* #syscalls: mmap munmap msync fstat newfstatat ftruncate fallocate pread64 pwrite64 fstatfs */
 #include "ring.h"
 
 #include <fcntl.h>
