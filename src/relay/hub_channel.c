@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A reader of a hub on a channel.
+ *
+ * Theory of operation: bytes go from the ring straight into frames while the peer has given credit
+ * and its connection has drained; nothing is queued for a reader that does not keep up. Credit for
+ * typing is what the hub's input queue has room for, and is only given to the writer.
+ */
+#include "hub_channel.h"
+
+#include <stdlib.h>
+
+#include "channel.h"
+
+struct hub_channel {
+	struct channel channel;
+	struct hub_reader *reader;
+};
+
+static struct hub_channel *from_channel(struct channel *c)
+{
+	return container_of(c, struct hub_channel, channel);
+}
+
+static void free_all(struct hub_channel *h)
+{
+	hub_reader_free(h->reader);
+	free(h);
+}
+
+static void pump(struct hub_channel *h)
+{
+	struct hub_chunk chunk;
+
+	for (;;) {
+		size_t room = channel_room(&h->channel), n = 0;
+
+		hub_reader_next(h->reader, &chunk);
+		if (chunk.kind == HUB_NOTHING || room == 0) {
+			return;
+		}
+		if (chunk.kind == HUB_GAP) {
+			channel_gap(&h->channel, chunk.len);
+		} else {
+			n = channel_send(&h->channel, chunk.bytes, MIN(room, (size_t)chunk.len));
+			if (n == 0) {
+				return;
+			}
+		}
+		hub_reader_took(h->reader, &chunk, n);
+	}
+}
+
+static void credit_input(struct hub_channel *h)
+{
+	channel_window(&h->channel, hub_reader_input_room(h->reader));
+}
+
+static void tell_writer(struct hub_channel *h, bool holds)
+{
+	struct tunnel_ctl ctl = { .op = TUNNEL_CTL_WRITER, .on = holds };
+
+	channel_ctl(&h->channel, &ctl);
+	credit_input(h);
+}
+
+static void tell_source(struct hub_channel *h, bool up)
+{
+	struct tunnel_ctl ctl = { .op = TUNNEL_CTL_SOURCE, .on = up };
+
+	channel_ctl(&h->channel, &ctl);
+}
+
+static void on_ready(void *user)
+{
+	pump(user);
+}
+
+static void on_writer(bool holds, void *user)
+{
+	tell_writer(user, holds);
+}
+
+static void on_source(bool up, void *user)
+{
+	tell_source(user, up);
+}
+
+static void on_input_room(void *user)
+{
+	credit_input(user);
+}
+
+static const struct hub_reader_ops reader_ops = {
+	.ready = on_ready,
+	.writer = on_writer,
+	.source = on_source,
+	.input_room = on_input_room,
+};
+
+static void on_data(struct channel *c, const uint8_t *p, size_t len)
+{
+	struct hub_channel *h = from_channel(c);
+
+	if (hub_reader_write(h->reader, p, len) < 0) {
+		channel_close(c, fault_code_name(FAULT_QUOTA));
+		free_all(h);
+		return;
+	}
+	credit_input(h);
+}
+
+static void on_writable(struct channel *c)
+{
+	pump(from_channel(c));
+}
+
+static void on_ctl(struct channel *c, const struct tunnel_ctl *ctl)
+{
+	struct hub_channel *h = from_channel(c);
+
+	/* There is no line behind the hub that could carry a break or a window's size. */
+	if (ctl->op == TUNNEL_CTL_TAKE) {
+		tell_writer(h, hub_reader_take(h->reader));
+	}
+}
+
+static void on_closed(struct channel *c, const char *reason)
+{
+	free_all(from_channel(c));
+}
+
+static const struct channel_ops channel_ops = {
+	.opened = channel_ignore_opened,
+	.data = on_data,
+	.gap = channel_ignore_gap,
+	.writable = on_writable,
+	.eof = channel_ignore_eof,
+	.ctl = on_ctl,
+	.closed = on_closed,
+};
+
+void hub_channel_open(struct hub *hub, struct link_conn *conn, uint16_t id, uint8_t mode,
+		      uint64_t from)
+{
+	struct hub_channel *h = calloc(1, sizeof(*h));
+	enum fault_code code = FAULT_INTERNAL;
+
+	if (h) {
+		code = hub_reader_new(hub, &reader_ops, h, from, mode, &h->reader);
+	}
+	if (code != FAULT_NONE) {
+		free(h);
+		channel_refuse(conn, id, fault_code_name(code));
+		return;
+	}
+	channel_init(&h->channel, &channel_ops, conn, id);
+	if (!hub_reader_is_writer(h->reader)) {
+		mode &= (uint8_t) ~(TUNNEL_MODE_WRITE | TUNNEL_MODE_TAKE);
+	}
+	channel_accept(&h->channel, hub_reader_offset(h->reader), hub_reader_input_room(h->reader),
+		       mode);
+	if (!hub_has_source(hub)) {
+		tell_source(h, false);
+	}
+	pump(h);
+}

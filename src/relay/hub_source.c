@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The target's end of a hub.
+ *
+ * Theory of operation: whatever the fd has is read at once into the hub. A file gives no event when
+ * it grows and cannot be opened again from here: it is looked at every 100 ms. The ring remembers
+ * which file it was and where its first byte stands in the stream, so that a relay started anew
+ * reads on at the very byte.
+ */
+/* #syscalls: read write pread64 fstat newfstatat epoll_ctl close */
+#include "hub_source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "file.h"
+
+#define READ_BYTES ((size_t)64 * 1024)
+#define READS_PER_TURN 8 /* then others on the loop have their turn */
+#define READS_AT_END 1024
+#define POLL_USEC (100 * USEC_PER_MSEC)
+
+struct hub_source {
+	struct hub *hub;
+	int fd;
+	enum hub_source_kind kind;
+	bool writable;
+	sd_event_source *event;
+	void (*lost)(void *user);
+	void *user;
+	uint64_t position; /* in the file */
+};
+
+/* Reads up to `reads` times: 1 when more may be there, 0 when not for now, -errno, -EPIPE at the
+ * end of a stream. */
+static int source_read(struct hub_source *s, unsigned reads)
+{
+	uint8_t bytes[READ_BYTES];
+
+	for (unsigned i = 0; i < reads; i++) {
+		bool file = s->kind == HUB_SOURCE_FILE;
+		ssize_t n = file ? pread(s->fd, bytes, sizeof(bytes), (off_t)s->position)
+				 : read(s->fd, bytes, sizeof(bytes));
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n < 0) {
+			return errno == EAGAIN ? 0 : -errno;
+		}
+		if (n == 0) {
+			return file ? 0 : -EPIPE;
+		}
+		s->position += (uint64_t)n;
+		hub_feed(s->hub, bytes, (size_t)n);
+	}
+	return 1;
+}
+
+static int stream_write(struct hub_source *s)
+{
+	struct buf *input = hub_input(s->hub);
+
+	while (buf_len(input) > 0) {
+		ssize_t n = write(s->fd, buf_data(input), buf_len(input));
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n < 0) {
+			return errno == EAGAIN ? 0 : -errno;
+		}
+		hub_input_sent(s->hub, (size_t)n);
+	}
+	return 0;
+}
+
+static int stream_watch(struct hub_source *s)
+{
+	bool out = s->writable && buf_len(hub_input(s->hub)) > 0;
+
+	return sd_event_source_set_io_events(s->event, EPOLLIN | (out ? EPOLLOUT : 0));
+}
+
+static int on_stream(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+	struct hub_source *s = user;
+	int err = 0;
+
+	if (revents & ~(uint32_t)EPOLLOUT) {
+		err = source_read(s, READS_PER_TURN);
+	}
+	if (err >= 0 && s->writable && (revents & EPOLLOUT)) {
+		err = stream_write(s);
+	}
+	if (err >= 0) {
+		err = stream_watch(s);
+	}
+	if (err < 0) {
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		s->lost(s->user);
+	}
+	return 0;
+}
+
+/* Finds the place in the file: where the ring's stream left it, or its start. True when nothing was
+ * lost. */
+static bool file_seek(struct hub_source *s, const struct stat *st)
+{
+	struct ring *ring = hub_ring(s->hub);
+	uint64_t head = ring_head(ring);
+	struct ring_origin o;
+
+	ring_origin_get(ring, &o);
+	if (o.inode != 0 && o.inode == st->st_ino && o.device == st->st_dev && o.base <= head &&
+	    head - o.base <= (uint64_t)st->st_size) {
+		s->position = head - o.base;
+		return true;
+	}
+	s->position = 0;
+	o = (struct ring_origin){ .device = st->st_dev, .inode = st->st_ino, .base = head };
+	ring_origin_set(ring, &o);
+	return false;
+}
+
+static int on_poll(sd_event_source *source, uint64_t now, void *user)
+{
+	struct hub_source *s = user;
+	struct stat st;
+	int r;
+
+	if (fstat(s->fd, &st) == 0 && (uint64_t)st.st_size < s->position) {
+		/* It was cut: what stood between our last look and that is not known. */
+		ring_mark(hub_ring(s->hub));
+		(void)file_seek(s, &st);
+	}
+	r = source_read(s, READS_PER_TURN);
+	if (r < 0 || sd_event_source_set_time_relative(source, r > 0 ? 0 : POLL_USEC) < 0 ||
+	    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0) {
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		s->lost(s->user);
+	}
+	return 0;
+}
+
+static void on_input(void *user)
+{
+	struct hub_source *s = user;
+
+	/* Fails only where the next read or write does, too. */
+	(void)stream_watch(s);
+}
+
+static void on_no_input(void *user)
+{
+}
+
+static int source_start(struct hub_source *s, sd_event *event, const struct hub_source_options *o)
+{
+	struct stat st;
+	int err;
+
+	if (s->kind == HUB_SOURCE_FILE) {
+		if (fstat(s->fd, &st) < 0) {
+			return -errno;
+		}
+		if (!S_ISREG(st.st_mode)) {
+			return -EINVAL;
+		}
+		err = sd_event_add_time_relative(event, &s->event, CLOCK_MONOTONIC, 0, 0, on_poll,
+						 s);
+		if (err < 0) {
+			return err;
+		}
+		hub_source_up(s->hub, false, file_seek(s, &st) || o->fresh, on_no_input, NULL);
+		return 0;
+	}
+	err = fd_set_nonblock(s->fd);
+	if (err == 0) {
+		err = sd_event_add_io(event, &s->event, s->fd, EPOLLIN, on_stream, s);
+	}
+	if (err < 0) {
+		return err;
+	}
+	hub_source_up(s->hub, s->writable, o->fresh, on_input, s);
+	on_input(s);
+	return 0;
+}
+
+int hub_source_new_take(sd_event *event, struct hub *hub, int fd,
+			const struct hub_source_options *options, void (*lost)(void *user),
+			void *user, struct hub_source **ret)
+{
+	struct hub_source *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s) {
+		close_fd(fd);
+		return -ENOMEM;
+	}
+	s->hub = hub;
+	s->fd = fd;
+	s->kind = options->kind;
+	s->writable = options->writable && options->kind == HUB_SOURCE_STREAM;
+	s->lost = lost;
+	s->user = user;
+	err = source_start(s, event, options);
+	if (err < 0) {
+		sd_event_source_disable_unref(s->event);
+		close_fd(s->fd);
+		free(s);
+		return err;
+	}
+	*ret = s;
+	return 0;
+}
+
+struct hub_source *hub_source_free(struct hub_source *s)
+{
+	if (!s) {
+		return NULL;
+	}
+	(void)source_read(s, READS_AT_END);
+	sd_event_source_disable_unref(s->event);
+	close_fd(s->fd);
+	free(s);
+	return NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one relay process holds. Its parts find each other through it; each is made by the method
+ * that brings its fd. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "grants.h"
+#include "list.h"
+#include "ring.h"
+
+/* Of channels, buffers and connections a relay has at most so many, whoever asks. */
+#define RELAY_NAME_MAX 96
+#define RELAY_UPSTREAMS_MAX 32
+#define RELAY_RECORDS_MAX 32
+#define RELAY_OUTPUT_MAX ((size_t)8 * 1024 * 1024) /* a connection's output; see switch.c */
+
+struct relay {
+	char name[RELAY_NAME_MAX + 1];
+	sd_event *event;
+	uint8_t boot_id[RING_BOOT_ID_BYTES];
+	struct control *control;
+	struct hub *hub; /* a console's relay; else NULL */
+	struct hub_source *source;
+	struct agent *agent;   /* a session's relay; else NULL */
+	struct list upstreams; /* struct upstream */
+	struct list records;   /* struct record */
+	struct grants grants;
+	struct streams *streams;
+	unsigned verbs_running;
+};
+
+/* Makes an empty one; the loop is the caller's. */
+void relay_init(struct relay *r, sd_event *event, const char *name);
+/* Ends all connections, then closes the scrollback in order. */
+void relay_fini(struct relay *r);

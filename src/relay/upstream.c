@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Links from a session's relay to the console relays of its targets. */
+#include "upstream.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "channel.h"
+#include "cleanup.h"
+#include "control.h"
+#include "fault.h"
+#include "record.h"
+
+#define UPSTREAM_CHANNELS_MAX 16
+
+struct upstream {
+	struct list of_relay;
+	struct relay *relay;
+	char name[RELAY_NAME_MAX + 1];
+	struct link_conn *conn;
+	struct rpc_request *request; /* waits for the link to be up; NULL: it was */
+};
+
+static struct upstream *upstream_free(struct upstream *u)
+{
+	if (u->request) {
+		struct fault f = { 0 };
+
+		fault_set(&f, FAULT_RELAY_LOST, "The console's relay has gone.");
+		rpc_request_fault(u->request, &f);
+	}
+	link_conn_free(u->conn);
+	list_del(&u->of_relay);
+	free(u);
+	return NULL;
+}
+
+static void on_up(struct link_conn *c, void *user)
+{
+	struct upstream *u = user;
+	struct rpc_request *request = TAKE_PTR(u->request);
+
+	if (request) {
+		rpc_request_reply(request, json_object());
+	}
+	records_resume(u->relay, u->name);
+}
+
+static void on_open(struct link_conn *c, uint16_t id, const char *service, uint8_t mode,
+		    uint64_t from, void *user)
+{
+	channel_refuse(c, id, fault_code_name(FAULT_FORBIDDEN));
+}
+
+static void on_ended(struct link_conn *c, void *user)
+{
+	struct upstream *u = user;
+
+	control_notify(u->relay->control, "upstream.lost", json_pack("{s:s}", "name", u->name));
+	upstream_free(u);
+}
+
+static const struct link_conn_ops conn_ops = {
+	.up = on_up,
+	.open = on_open,
+	.ended = on_ended,
+};
+
+static struct upstream *upstream_find(const struct relay *relay, const char *name)
+{
+	struct upstream *u;
+
+	list_for_each (u, &relay->upstreams, of_relay) {
+		if (strcmp(u->name, name) == 0) {
+			return u;
+		}
+	}
+	return NULL;
+}
+
+int upstream_link_take(struct relay *relay, const char *name, int fd, struct rpc_request *request)
+{
+	const struct link_conn_options options = {
+		.kind = LINK_CONN_SOCKET,
+		.role = TUNNEL_DIALER,
+		.output_max = RELAY_OUTPUT_MAX,
+		.channels_max = UPSTREAM_CHANNELS_MAX,
+	};
+	_cleanup_close_ int owned = fd;
+	struct upstream *u = upstream_find(relay, name), *known;
+	size_t n = 0;
+	int err;
+
+	if (u) {
+		upstream_free(u);
+	}
+	list_for_each (known, &relay->upstreams, of_relay) {
+		n++;
+	}
+	if (n >= RELAY_UPSTREAMS_MAX) {
+		return -ENOSPC;
+	}
+	u = calloc(1, sizeof(*u));
+	if (!u) {
+		return -ENOMEM;
+	}
+	u->relay = relay;
+	strncpy(u->name, name, RELAY_NAME_MAX);
+	list_add_tail(&relay->upstreams, &u->of_relay);
+	err = link_conn_new_take(relay->event, TAKE_FD(owned), &options, &conn_ops, u, &u->conn);
+	if (err < 0) {
+		upstream_free(u);
+		return err;
+	}
+	u->request = request;
+	return 0;
+}
+
+struct link_conn *upstream_conn(struct relay *relay, const char *name)
+{
+	struct upstream *u = upstream_find(relay, name);
+
+	return u && tunnel_link_is_up(link_conn_link(u->conn)) ? u->conn : NULL;
+}
+
+const char *upstream_name(const struct relay *relay, size_t i)
+{
+	struct upstream *u;
+
+	list_for_each (u, &relay->upstreams, of_relay) {
+		if (i-- == 0) {
+			return u->name;
+		}
+	}
+	return NULL;
+}
+
+void upstreams_free(struct relay *relay)
+{
+	while (!list_empty(&relay->upstreams)) {
+		upstream_free(container_of(relay->upstreams.next, struct upstream, of_relay));
+	}
+}
