@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dvm console and dvm proxy against a gate and a relay that the test plays, frame by frame (PROTOCOL.tunnel)."""
+import base64
+import hashlib
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("DVM_BUILD", TREE / "build"))
+DVM = BUILD / "src/cli/dvm"
+HELLO, OPEN, OPENED, REFUSED, DATA, GAP, CREDIT, EOF, CLOSE, CTL, PING, PONG = range(1, 13)
+KEPT, LIVE = 2**64 - 1, 2**64 - 2
+BREAK, WINSIZE, WRITER, TAKE, SOURCE = range(1, 6)
+
+
+class Closed(Exception):
+    pass
+
+
+class Tunnel:
+    """A relay's end of one WebSocket."""
+
+    def __init__(self, conn, rest):
+        self.conn, self.raw, self.bytes, self.sent, self.input = conn, rest, b"", 0, b""
+
+    def fill(self, n):
+        while len(self.raw) < n:
+            more = self.conn.recv(65536)
+            if not more:
+                raise Closed
+            self.raw += more
+
+    def message(self):
+        self.fill(2)
+        opcode, length = self.raw[0] & 15, self.raw[1] & 127
+        at = 2
+        if length == 126:
+            self.fill(4)
+            length, at = struct.unpack(">H", self.raw[2:4])[0], 4
+        elif length == 127:
+            self.fill(10)
+            length, at = struct.unpack(">Q", self.raw[2:10])[0], 10
+        self.fill(at + 4 + length)
+        mask, data = self.raw[at : at + 4], self.raw[at + 4 : at + 4 + length]
+        self.raw = self.raw[at + 4 + length :]
+        if opcode == 8:
+            raise Closed
+        if opcode in (0, 2):
+            self.bytes += bytes(b ^ mask[i % 4] for i, b in enumerate(data))
+
+    def frame(self):
+        """The next frame: type, channel, payload. CREDIT and PING are dealt with here."""
+        while True:
+            while len(self.bytes) < 8 or len(self.bytes) < 8 + struct.unpack(">I", self.bytes[4:8])[0]:
+                self.message()
+            kind, _, channel, length = struct.unpack(">BBHI", self.bytes[:8])
+            payload, self.bytes = self.bytes[8 : 8 + length], self.bytes[8 + length :]
+            if kind == PING:
+                self.send(PONG, 0, payload)
+            elif kind != CREDIT:
+                return kind, channel, payload
+
+    def send(self, kind, channel, payload):
+        data = struct.pack(">BBHI", kind, 0, channel, len(payload)) + payload
+        while data:  # messages' borders mean nothing
+            part, data = data[:60000], data[60000:]
+            self.conn.sendall(struct.pack(">BBH", 0x82, 126, len(part)) + part if len(part) > 125 else bytes([0x82, len(part)]) + part)
+
+    def accept(self, start=None, mode=None):
+        """HELLO and OPEN; what was asked for: service, from, mode."""
+        kind, _, payload = self.frame()
+        assert kind == HELLO and payload[:8] == b"DVMTUN\r\n"
+        self.send(HELLO, 0, payload[:8] + struct.pack(">HHQQ", 1, 2, 4711, struct.unpack(">Q", payload[12:20])[0]))
+        kind, self.channel, payload = self.frame()
+        assert kind == OPEN
+        from_, _, asked, n = struct.unpack(">QQBB", payload[:18])
+        if start is None:
+            start = 0 if from_ >= LIVE else from_
+        self.sent = start
+        self.send(OPENED, self.channel, struct.pack(">QQB", start, 1 << 20, (asked & 3) if mode is None else mode))
+        return payload[18 : 18 + n].decode(), from_, asked
+
+    def data(self, text):
+        self.send(DATA, self.channel, struct.pack(">Q", self.sent) + text)
+        self.sent += len(text)
+
+    def gap(self, length):
+        self.send(GAP, self.channel, struct.pack(">QQ", self.sent, length))
+        self.sent += length
+
+    def ctl(self, op, on):
+        self.send(CTL, self.channel, bytes([op, on]))
+
+    def close(self, reason=b""):
+        self.send(CLOSE, self.channel, bytes([len(reason)]) + reason)
+
+    def read(self, until):
+        """Collects what is typed until it holds `until`; returns the control messages on the way."""
+        seen = []
+        while until not in self.input:
+            kind, _, payload = self.frame()
+            if kind == DATA:
+                self.input += payload[8:]
+            elif kind == CTL:
+                seen.append(payload[0])
+        return seen
+
+    def wait_ctl(self, op):
+        while True:
+            kind, _, payload = self.frame()
+            if kind == CTL and payload[0] == op:
+                return payload
+
+    def wait_end(self):
+        try:
+            while True:
+                kind, _, payload = self.frame()
+                if kind == DATA:
+                    self.input += payload[8:]
+                elif kind in (EOF, CLOSE):
+                    return
+        except Closed:
+            pass
+
+
+class Gate:
+    """Gives tickets to whoever asks; each connection is served by the next of `scenes`."""
+
+    def __init__(self, *scenes):
+        self.scenes, self.asked, self.errors = list(scenes), [], []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.loop, daemon=True).start()
+
+    def loop(self):
+        while True:
+            conn, _ = self.listener.accept()
+            threading.Thread(target=self.guard, args=[conn], daemon=True).start()
+
+    def guard(self, conn):
+        try:
+            with conn:
+                self.serve(conn)
+        except (Closed, OSError):
+            pass
+        except Exception as e:  # shown by the test that made the scene
+            self.errors.append(e)
+
+    def serve(self, conn):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = conn.recv(65536)
+            if not more:
+                return
+            data += more
+        head, rest = data.split(b"\r\n\r\n", 1)
+        if head.startswith(b"POST "):
+            length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+            while len(rest) < length:
+                rest += conn.recv(65536)
+            body = json.loads(rest)
+            self.asked.append((head.split()[1].decode(), body))
+            ticket = f"{len(self.asked):043d}"
+            service = "ssh" if body["kind"] == "ssh" else "console"
+            answer = json.dumps({"ticket": ticket, "url": f"/v1/streams/{ticket}", "service": service, "raw": False,
+                                 "expires": "2999-01-01T00:00:00.000Z", "mode": body.get("mode", "r")}).encode()
+            conn.sendall(b"HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                         b"Content-Length: %d\r\n\r\n" % len(answer) + answer)
+            return
+        key = re.search(rb"(?i)sec-websocket-key: (\S+)", head)[1]
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        conn.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     b"Sec-WebSocket-Protocol: dvm.tunnel.v1\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+        self.scenes.pop(0)(Tunnel(conn, rest))
+
+
+def environment(gate):
+    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "DVM_URL": gate.url, "DVM_TOKEN": "x"}
+
+
+def dvm(gate, *args, input=b"", timeout=60):
+    r = subprocess.run([DVM, *args], env=environment(gate), input=input, capture_output=True, timeout=timeout, check=False)
+    assert not gate.errors, gate.errors
+    return r
+
+
+def test_filter_until_a_text():
+    def scene(t):
+        assert t.accept() == ("console", KEPT, 3)
+        t.data(b"booting\r\nlog")
+        t.read(b"root\r")
+        t.data(b"in: and more")
+        t.wait_end()
+
+    gate = Gate(scene)
+    r = dvm(gate, "console", "patient", "--until", "login:", input=b"root\r")
+    assert (r.returncode, r.stdout, r.stderr) == (0, b"booting\r\nlogin:", b"")
+    assert gate.asked == [("/v1/vms/patient/streams", {"kind": "console", "mode": "rw"})]
+
+
+def test_filter_ends_when_input_ended_and_the_guest_is_quiet():
+    typed = []
+
+    def scene(t):
+        t.accept()
+        t.read(b"ls\r")
+        t.data(b"a b c\r\n")
+        t.wait_end()
+        typed.append(t.input)
+
+    gate = Gate(scene)
+    r = dvm(gate, "console", "patient", input=b"ls\r")
+    assert (r.returncode, r.stdout) == (0, b"a b c\r\n")
+
+
+def test_until_that_does_not_come():
+    def scene(t):
+        t.accept()
+        t.data(b"hang")
+        t.wait_end()
+
+    r = dvm(Gate(scene), "console", "patient", "--read-only", "--until", "login:", "--timeout", "300ms")
+    assert r.returncode == 6 and r.stdout == b"hang" and b"did not come in time" in r.stderr
+
+
+def test_timeout_alone_is_no_failure():
+    def scene(t):
+        t.accept()
+        t.data(b"x")
+        t.wait_end()
+
+    assert dvm(Gate(scene), "console", "patient", "--read-only", "--timeout", "300ms").returncode == 0
+
+
+def test_offset_and_from():
+    def scene(t):
+        assert t.accept(start=4242)[1] == LIVE
+        t.wait_end()
+
+    assert dvm(Gate(scene), "console", "patient", "--offset").stdout == b"4242\n"
+
+    def scene_from(t):
+        assert t.accept(start=5000)[1:] == (4242, 1)
+        t.data(b"tiny>")
+        t.wait_end()
+
+    r = dvm(Gate(scene_from), "console", "patient", "--read-only", "--from", "4242", "--until", "tiny>")
+    assert r.stdout == b"tiny>" and b"758 bytes before this are no longer kept" in r.stderr
+
+
+def test_gaps_are_said():
+    def scene(t):
+        t.accept()
+        t.data(b"one")
+        t.gap(1234)
+        t.data(b"two")
+        t.gap(0)
+        t.data(b"end")
+        t.wait_end()
+
+    r = dvm(Gate(scene), "console", "patient", "--read-only", "--until", "end")
+    assert r.stdout == b"onetwoend"
+    assert b"1234 bytes lost here" in r.stderr and b"something may be missing" in r.stderr
+
+
+def test_a_broken_connection_goes_on_where_it_was():
+    def first(t):
+        t.accept(start=100)
+        t.data(b"before")
+
+    def second(t):
+        assert t.accept()[1] == 106
+        t.data(b" after")
+        t.wait_end()
+
+    gate = Gate(first, second)
+    r = dvm(gate, "console", "patient", "--read-only", "--until", "after")
+    assert (r.returncode, r.stdout) == (0, b"before after")
+    assert b"connection lost, reconnecting" in r.stderr
+    assert len(gate.asked) == 2  # a ticket works once
+
+
+def test_refused_and_closed_with_a_reason():
+    def refuse(t):
+        kind, _, payload = t.frame()
+        t.send(HELLO, 0, payload[:8] + struct.pack(">HHQQ", 1, 2, 1, struct.unpack(">Q", payload[12:20])[0]))
+        _, channel, _ = t.frame()
+        t.send(REFUSED, channel, b"\x13console-unsupported")
+        t.wait_end()
+
+    assert dvm(Gate(refuse), "console", "patient").returncode == 5
+
+    def gone(t):
+        t.accept()
+        t.data(b"bye")
+        t.close(b"vm-gone")
+        t.wait_end()
+
+    r = dvm(Gate(gone), "console", "patient", "--read-only")
+    assert r.returncode == 4 and r.stdout == b"bye"
+
+
+def test_typing_where_somebody_else_types():
+    def scene(t):
+        t.accept(mode=1)
+        t.wait_end()
+
+    r = dvm(Gate(scene), "console", "patient", input=b"x")
+    assert r.returncode == 5 and b"--take" in r.stderr
+
+    def take(t):
+        assert t.accept()[2] == 7
+        t.read(b"x")
+        t.data(b"ok")
+        t.wait_end()
+
+    assert dvm(Gate(take), "console", "patient", "--take", "--until", "ok", input=b"x").returncode == 0
+
+
+def test_more_input_than_the_window():
+    text = os.urandom(3 << 20).replace(b"\0", b"x")
+    got = []
+
+    def scene(t):
+        t.accept()
+        limit = 1 << 20
+        while len(t.input) < len(text):
+            kind, _, payload = t.frame()
+            if kind == DATA:
+                t.input += payload[8:]
+                if limit - len(t.input) < 1 << 19:
+                    limit = len(t.input) + (1 << 20)
+                    t.send(CREDIT, t.channel, struct.pack(">Q", limit))
+        got.append(t.input)
+        t.data(b"done")
+        t.wait_end()
+
+    r = dvm(Gate(scene), "console", "patient", "--until", "done", input=text)
+    assert r.returncode == 0 and got == [text]
+
+
+class Terminal:
+    """dvm on a terminal of its own."""
+
+    def __init__(self, gate, *args):
+        master, slave = pty.openpty()
+        self.master, self.out = master, b""
+        self.process = subprocess.Popen([DVM, *args], env=environment(gate), stdin=slave, stdout=slave, stderr=slave,
+                                        start_new_session=True)
+        os.close(slave)
+
+    def wait(self, text, seconds=30):
+        end = time.monotonic() + seconds
+        while text not in self.out:
+            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+            assert ready, f"{text} did not come: {self.out}"
+            try:
+                self.out += os.read(self.master, 65536)
+            except OSError as e:
+                raise AssertionError(f"{text} did not come: {self.out}") from e
+
+    def type(self, keys):
+        os.write(self.master, keys)
+
+    def end(self):
+        """Reads to the end and returns the exit status."""
+        guard = threading.Timer(60, self.process.kill)
+        guard.start()
+        try:
+            while True:
+                self.out += os.read(self.master, 65536)
+        except OSError:
+            pass
+        os.close(self.master)
+        status = self.process.wait()
+        guard.cancel()
+        return status
+
+
+def test_interactive():
+    def scene(t):
+        t.accept()
+        t.data(b"login: ")
+        t.read(b"root\r")
+        t.data(b"\r\n# ")
+        assert t.wait_ctl(BREAK)
+        t.ctl(WRITER, 0)
+        assert t.wait_ctl(TAKE)
+        t.ctl(WRITER, 1)
+        t.read(b"root\r\x03~x")
+        t.ctl(SOURCE, 0)
+        t.ctl(SOURCE, 1)
+        t.data(b"over")
+        t.wait_end()
+
+    gate = Gate(scene)
+    term = Terminal(gate, "console", "patient")
+    term.wait(b"login: ")
+    term.type(b"root\r")
+    term.wait(b"# ")
+    term.type(b"~?")
+    term.wait(b"send a break")
+    term.type(b"~B")
+    term.wait(b"somebody else has taken writing over")
+    term.type(b"~W")
+    term.wait(b"you may type now")
+    term.type(b"\x03~x")
+    term.wait(b"the VM is off")
+    term.wait(b"the VM is back")
+    term.wait(b"over")
+    term.type(b"\r~.")
+    assert term.end() == 0
+    assert b"left the console" in term.out and not gate.errors
+
+
+def test_interactive_goes_on_after_a_break():
+    def first(t):
+        t.accept()
+        t.data(b"one")
+        t.read(b"x")
+
+    def second(t):
+        assert t.accept()[1] == 3
+        t.data(b"two")
+        t.wait_end()
+
+    term = Terminal(Gate(first, second), "console", "patient")
+    term.wait(b"one")
+    term.type(b"x")
+    term.wait(b"two")
+    assert b"connection lost, reconnecting" in term.out
+    term.type(b"\r~.")
+    assert term.end() == 0
+
+
+@pytest.mark.parametrize("sig", [15, 1])
+def test_a_signal_gives_the_terminal_back(sig):
+    def scene(t):
+        t.accept()
+        t.data(b"hello")
+        t.wait_end()
+
+    term = Terminal(Gate(scene), "console", "patient")
+    term.wait(b"hello")
+    os.kill(term.process.pid, sig)
+    assert term.end() == 128 + sig
+    assert b"left the console" in term.out
+
+
+def test_proxy_carries_both_ways():
+    text = os.urandom(300_000)
+
+    def scene(t):
+        assert t.accept()[0] == "ssh"
+        while True:
+            kind, _, payload = t.frame()
+            if kind == DATA:
+                t.data(payload[8:])
+            elif kind == EOF:
+                t.send(EOF, t.channel, struct.pack(">Q", t.sent))
+                t.close()
+                t.wait_end()
+                return
+
+    gate = Gate(scene)
+    r = dvm(gate, "proxy", "s-7m2x9qkd.dvm", input=text)
+    assert r.returncode == 0 and r.stdout == text
+    assert gate.asked[0][0] == "/v1/sessions/s-7m2x9qkd/streams" and gate.asked[0][1]["kind"] == "ssh"
+
+
+def test_proxy_ends_with_an_error_when_the_connection_breaks():
+    def scene(t):
+        t.accept()
+        t.data(b"SSH-2.0-x\r\n")
+
+    r = dvm(Gate(scene), "proxy", "s-7m2x9qkd", input=b"SSH-2.0-y\r\n")
+    assert r.returncode == 6 and r.stdout == b"SSH-2.0-x\r\n"
