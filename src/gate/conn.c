@@ -135,15 +135,13 @@ static void user_left(struct conn *c)
 	}
 }
 
-static bool fill_in(struct conn *c)
+/* One record of TLS. */
+static bool fill_record(struct conn *c)
 {
 	uint8_t *p;
 	size_t len;
 	ssize_t n;
 
-	if (!wants_input(c)) {
-		return false;
-	}
 	if (input_is_discarded(c)) {
 		buf_clear(&c->in);
 	}
@@ -163,6 +161,20 @@ static bool fill_in(struct conn *c)
 	buf_commit(&c->in, n);
 	c->heard = conn_now(c);
 	return true;
+}
+
+/* As many as `in` takes, so that what is behind gets them in one piece. */
+static bool fill_in(struct conn *c)
+{
+	bool moved = false;
+
+	for (unsigned i = 0; i < CONN_IN_MAX / TLS_RECORD_MAX && wants_input(c); i++) {
+		if (!fill_record(c)) {
+			break;
+		}
+		moved = true;
+	}
+	return moved;
 }
 
 bool conn_flush_up(struct conn *c)

@@ -51,7 +51,7 @@ enum conn_state {
  * wait. */
 #define CONN_OUT_HIGH (128 * 1024)
 #define CONN_OUT_MAX (256 * 1024)
-#define CONN_IN_MAX (32 * 1024)
+#define CONN_IN_MAX (64 * 1024)
 #define CONN_UP_MAX (64 * 1024)
 #define CONN_READ_MAX (64 * 1024)
 #define CONN_LINE_MAX 64

@@ -11,8 +11,12 @@
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <string.h>
 
+#include "buf.h"
 #include "cleanup.h"
+
+#define AHEAD_MAX (64 * 1024)
 
 /* AEAD ciphers and ephemeral keys only. */
 #define PRIORITY                                                                                   \
@@ -28,8 +32,31 @@ struct tls_server {
 
 struct tls_conn {
 	gnutls_session_t session;
+	int fd;
+	struct buf ahead; /* read from the socket, not asked for by GnuTLS yet */
 	bool established, unsent;
 };
+
+/* GnuTLS asks for 5 bytes of header, then for the rest of a record: one read of the socket serves
+ * many of these. */
+static ssize_t pull(gnutls_transport_ptr_t user, void *p, size_t len)
+{
+	struct tls_conn *c = user;
+	ssize_t n;
+
+	if (buf_len(&c->ahead) == 0) {
+		n = buf_read_fd(&c->ahead, c->fd, AHEAD_MAX);
+		if (n <= 0) {
+			buf_fini(&c->ahead);
+			gnutls_transport_set_errno(c->session, -n);
+			return n < 0 ? -1 : 0;
+		}
+	}
+	len = MIN(len, buf_len(&c->ahead));
+	memcpy(p, buf_data(&c->ahead), len);
+	buf_consume(&c->ahead, len);
+	return len;
+}
 
 DEFINE_CLEANUP(struct tls_server *, tls_server_free);
 DEFINE_CLEANUP(struct tls_conn *, tls_conn_free);
@@ -109,6 +136,8 @@ int tls_conn_new(struct tls_server *s, int fd, struct tls_conn **ret)
 	if (!c) {
 		return -ENOMEM;
 	}
+	c->fd = fd;
+	buf_init(&c->ahead, AHEAD_MAX);
 	r = gnutls_init(&c->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
 	if (r >= 0) {
 		r = gnutls_priority_set(c->session, s->priority);
@@ -128,7 +157,8 @@ int tls_conn_new(struct tls_server *s, int fd, struct tls_conn **ret)
 	gnutls_certificate_server_set_request(c->session, GNUTLS_CERT_IGNORE);
 	/* The owner's clock ends slow handshakes. */
 	gnutls_handshake_set_timeout(c->session, GNUTLS_INDEFINITE_TIMEOUT);
-	gnutls_transport_set_int(c->session, fd);
+	gnutls_transport_set_ptr2(c->session, c, (gnutls_transport_ptr_t)(intptr_t)fd);
+	gnutls_transport_set_pull_function(c->session, pull);
 	*ret = TAKE_PTR(c);
 	return 0;
 }
@@ -139,6 +169,7 @@ struct tls_conn *tls_conn_free(struct tls_conn *c)
 		if (c->session) {
 			gnutls_deinit(c->session);
 		}
+		buf_fini(&c->ahead);
 		free(c);
 	}
 	return NULL;
