@@ -4,8 +4,9 @@
  *
  * Theory of operation: GnuTLS encrypts a record as soon as it is given one, and keeps what the
  * socket did not take until it is called again. So a write counts as done once the record is
- * inside, and `unsent` says that this record goes first. GnuTLS allocates for records on their way
- * only: an idle connection holds no buffers.
+ * inside, and `unsent` says that this record goes first. Towards us one read of the socket serves
+ * several records; that buffer is given back as soon as the socket is empty. GnuTLS allocates for
+ * records on their way only: an idle connection holds no buffers.
  */
 #include "tls.h"
 
