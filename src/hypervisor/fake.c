@@ -345,10 +345,11 @@ static void *events_run(void *arg)
 
 	do {
 		_cleanup_close_ int fd = -1;
+		json_auto_t *result = NULL;
 		struct fault fault;
 
 		if (unix_connect(f->path, &fd) == 0 &&
-		    rpc_call_sync(fd, "events.subscribe", NULL, NULL, 0, CALL_TIMEOUT, NULL,
+		    rpc_call_sync(fd, "events.subscribe", NULL, NULL, 0, CALL_TIMEOUT, &result,
 				  &fault) == 0) {
 			int r;
 

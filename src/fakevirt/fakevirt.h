@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dvm-fakevirt: a hypervisor that only pretends, for tests and for a look at dvm without one. A
+ *daemon of its own, so that its "domains" outlive dvm-hostd as real ones do. src/hypervisor/fake.c
+ *is its client.
+ *
+ * A target has a console that talks: firmware, boot text, "login: ", then it echoes. A D-VM is the
+ *real agent, dvm-agent, as a child process, without a kernel around it.
+ *
+ * RPC frames of PROTOCOL.host on the socket given; `domain` is a UUID or name:
+ *
+ *	domain.list {}                {"domains":[{"uuid","name","state","session"?,"image"?}]}
+ *	domain.get {domain}           {"uuid","name","state","run","memory_mib","vcpus",
+ *	                               "disks":[{"dev","format","source","serial","size_bytes","readonly","cdrom"}]}
+ *	domain.power {domain, verb}   {"state"}     `on` holds the domain before its first byte;
+ *`resume` lets it run domain.console {domain}       {"path","run"}   a unix socket, to connect to
+ *	dvm.create {session, image, memory_mib, vcpus}
+ *	dvm.destroy, dvm.resume {session}      dvm.get {session}  as domain.get
+ *	dvm.tunnel {session}          {"path"}
+ *	dvm.disk.attach {session, serial, source, format, readonly}      dvm.disk.detach {session,
+ *serial} events.subscribe {}           then notices domain.event {uuid, session, event, state}
+ *
+ * For tests only:
+ *
+ *	script.define {name, uuid?, state?, memory_mib?, vcpus?, boot?:[LINE], line_ms?,
+ *disks?:[{dev, format?, source?, size_bytes?, readonly?, cdrom?}]}   {"uuid"}   a disk without
+ *source gets an empty file script.undefine {domain} script.fail {method, count, code, message?} the
+ *next calls of the method fail script.delay {method, count, ms}               …take that long
+ *	script.print {domain, text}                    the guest says something
+ *	script.input {domain}         {"text"}         what was typed at the console since the start
+ *	script.dvm_end {session, how:"off"|"crash"|"agent"}   the D-VM goes away; agent: its agent
+ *is killed and comes back script.away {away}            the hypervisor does not answer (but to
+ *script.*), its domains go on script.agent {ssh_exec}       what answers SSH connections in D-VMs
+ *from now on (default: cat)
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "buf.h"
+#include "hypervisor.h"
+#include "list.h"
+#include "rpc_peer.h"
+
+#define FAKE_DOMAINS_MAX 256
+#define FAKE_RULES_MAX 64
+
+struct fake_rule;
+
+struct fakevirt {
+	sd_event *event;
+	char *folder; /* of sockets and made-up disks */
+	char *agent;  /* program */
+	char *ssh_exec;
+	struct list domains; /* struct fake_domain */
+	unsigned n_domains, next_run;
+	struct list clients;
+	int listen_fd;
+	sd_event_source *listen_io;
+	bool away;
+	struct list rules; /* struct fake_rule */
+	unsigned n_rules;
+};
+
+struct fake_disk {
+	char dev[16], format[16], serial[DISK_SERIAL_MAX + 1];
+	char *source;
+	uint64_t size_bytes;
+	bool readonly, cdrom;
+};
+
+/* One unix socket with at most one connection, as a chardev of the emulator: what is written while
+ * nobody is there is lost. */
+struct fake_port {
+	struct fakevirt *f;
+	char *path;
+	int listen_fd, fd;
+	sd_event_source *listen_io, *io;
+	struct buf out;
+	void (*input)(struct fake_port *p, const uint8_t *bytes, size_t len);
+	void (*drained)(struct fake_port *p); /* may be NULL */
+};
+
+struct fake_domain {
+	struct list link;
+	struct fakevirt *f;
+	char uuid[DOMAIN_UUID_LEN + 1];
+	char *name;
+	enum domain_state state;
+	unsigned run, memory_mib, vcpus;
+	struct fake_disk disks[DOMAIN_DISKS_MAX];
+	size_t n_disks;
+
+	/* a target's console */
+	struct fake_port console;
+	json_t *boot; /* lines */
+	size_t boot_at;
+	unsigned line_ms;
+	sd_event_source *boot_timer;
+	struct buf typed;
+
+	/* a D-VM */
+	char session[DVM_SESSION_MAX + 1];
+	char image[65];
+	struct fake_port tunnel;
+	pid_t agent_pid;
+	int agent_fd, agent_far_fd; /* the port: our end and the agent's */
+	bool agent_again;	    /* start it again when it ends */
+	sd_event_source *agent_child, *agent_io;
+	struct buf to_agent;
+};
+
+/* port.c */
+int fake_port_open(struct fake_port *p, struct fakevirt *f, const char *path);
+void fake_port_close(struct fake_port *p);
+bool fake_port_connected(const struct fake_port *p);
+/* What does not fit any more is lost. */
+void fake_port_write(struct fake_port *p, const void *bytes, size_t len);
+
+/* domain.c */
+struct fake_domain *fake_domain_find(struct fakevirt *f, const char *name);
+struct fake_domain *fake_dvm_find(struct fakevirt *f, const char *session);
+int fake_domain_new(struct fakevirt *f, const char *name, struct fake_domain **ret);
+struct fake_domain *fake_domain_free(struct fake_domain *d);
+/* Also tells the subscribers. */
+void fake_domain_event(struct fake_domain *d, enum domain_event_kind kind);
+json_t *fake_domain_json(const struct fake_domain *d);
+int fake_domain_power(struct fake_domain *d, enum power_verb verb, struct fault *fault);
+void fake_domain_off(struct fake_domain *d, enum domain_event_kind kind);
+int fake_disk_add(struct fake_domain *d, const json_t *params, struct fault *fault);
+
+/* dvm.c */
+int fake_dvm_start(struct fake_domain *d, struct fault *fault);
+void fake_dvm_restart_agent(struct fake_domain *d);
+void fake_dvm_stop(struct fake_domain *d);
+
+/* methods.c, script.c */
+void fake_call(struct fakevirt *f, struct rpc_request *request, const char *method, json_t *params,
+	       struct rpc_peer *peer);
+/* What a test ordered for the method: true when it took the request (fails it, or calls again
+ * later). */
+bool fake_rule_apply(struct fakevirt *f, struct rpc_request *request, const char *method,
+		     json_t *params, struct rpc_peer *peer);
+/* The script.* methods. Sets *ret_result or returns -EREMOTEIO; -ENOENT when it is none of them. */
+int fake_script(struct fakevirt *f, const char *method, json_t *params, json_t **ret_result,
+		struct fault *fault);
+int fake_script_file(struct fakevirt *f, const char *path);
+void fake_rules_free(struct fakevirt *f);
+
+/* server.c */
+int fake_server_open(struct fakevirt *f, const char *path);
+void fake_server_close(struct fakevirt *f);
+void fake_subscribe(struct fakevirt *f, struct rpc_peer *peer);
+/* Ends the connections of those who subscribed. */
+void fake_unsubscribe_all(struct fakevirt *f);
+void fake_tell(struct fakevirt *f, json_t *event); /* takes */

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The methods of the hypervisor that is pretended; see fakevirt.h. */
+#include <errno.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "fakevirt.h"
+#include "parse.h"
+
+struct call {
+	struct fakevirt *f;
+	struct rpc_peer *peer;
+	json_t *params, *result;
+	struct fault fault;
+};
+
+static const char *param(const struct call *c, const char *key)
+{
+	const char *value = json_string_value(json_object_get(c->params, key));
+
+	return value ? value : "";
+}
+
+static struct fake_domain *param_domain(struct call *c)
+{
+	struct fake_domain *d = fake_domain_find(c->f, param(c, "domain"));
+
+	if (!d) {
+		fault_set(&c->fault, FAULT_VM_GONE, "The hypervisor has no such VM");
+	}
+	return d;
+}
+
+static struct fake_domain *param_dvm(struct call *c)
+{
+	struct fake_domain *d = fake_dvm_find(c->f, param(c, "session"));
+
+	if (!d) {
+		fault_set(&c->fault, FAULT_DVM_LOST, "The session's debug VM is gone");
+	}
+	return d;
+}
+
+static int domain_list(struct call *c)
+{
+	json_t *list = json_array();
+	struct fake_domain *d;
+
+	list_for_each (d, &c->f->domains, link) {
+		json_array_append_new(list, fake_domain_json(d));
+	}
+	c->result = json_pack("{so}", "domains", list);
+	return 0;
+}
+
+static int domain_get(struct call *c)
+{
+	const struct fake_domain *d = param_domain(c);
+
+	c->result = d ? fake_domain_json(d) : NULL;
+	return d ? 0 : -EREMOTEIO;
+}
+
+static int domain_power(struct call *c)
+{
+	struct fake_domain *d = param_domain(c);
+	char uuid[DOMAIN_UUID_LEN + 1];
+	enum power_verb verb;
+	int r;
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (power_verb_parse(param(c, "verb"), &verb) < 0) {
+		return fault_set(&c->fault, FAULT_BAD_VALUE, "There is no such verb");
+	}
+	memcpy(uuid, d->uuid, sizeof(uuid));
+	r = fake_domain_power(d, verb, &c->fault);
+	if (r == 0) {
+		d = fake_domain_find(c->f, uuid); /* a transient one may have gone */
+		c->result =
+			json_pack("{ss}", "state", domain_state_name(d ? d->state : DOMAIN_OFF));
+	}
+	return r;
+}
+
+static int domain_console(struct call *c)
+{
+	const struct fake_domain *d = param_domain(c);
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (d->state == DOMAIN_OFF) {
+		return fault_set(&c->fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	c->result = json_pack("{sssi}", "path", d->console.path, "run", (int)d->run);
+	return 0;
+}
+
+static int dvm_create(struct call *c)
+{
+	_cleanup_free_ char *name = strf("dvm-%s", param(c, "session"));
+	struct fake_domain *d;
+	int r;
+
+	if (fake_dvm_find(c->f, param(c, "session"))) {
+		return 0;
+	}
+	if (!name || strlen(param(c, "session")) > DVM_SESSION_MAX ||
+	    strlen(param(c, "image")) > 64 || fake_domain_new(c->f, name, &d) < 0) {
+		return fault_set(&c->fault, FAULT_HYPERVISOR_FAILED,
+				 "The hypervisor could not start the debug VM");
+	}
+	strcpy(d->session, param(c, "session"));
+	strcpy(d->image, param(c, "image"));
+	d->memory_mib = (unsigned)json_integer_value(json_object_get(c->params, "memory_mib"));
+	d->vcpus = (unsigned)json_integer_value(json_object_get(c->params, "vcpus"));
+	r = fake_dvm_start(d, &c->fault);
+	if (r < 0) {
+		fake_domain_free(d);
+	}
+	return r;
+}
+
+static int dvm_destroy(struct call *c)
+{
+	struct fake_domain *d = fake_dvm_find(c->f, param(c, "session"));
+
+	if (d) {
+		fake_domain_off(d, DOMAIN_EVENT_STOPPED);
+	}
+	return 0;
+}
+
+static int dvm_get(struct call *c)
+{
+	const struct fake_domain *d = param_dvm(c);
+
+	c->result = d ? fake_domain_json(d) : NULL;
+	return d ? 0 : -EREMOTEIO;
+}
+
+static int dvm_resume(struct call *c)
+{
+	struct fake_domain *d = param_dvm(c);
+
+	return d ? fake_domain_power(d, POWER_RESUME, &c->fault) : -EREMOTEIO;
+}
+
+static int dvm_tunnel(struct call *c)
+{
+	const struct fake_domain *d = param_dvm(c);
+
+	c->result = d ? json_pack("{ss}", "path", d->tunnel.path) : NULL;
+	return d ? 0 : -EREMOTEIO;
+}
+
+static size_t disk_at(const struct fake_domain *d, const char *serial)
+{
+	size_t i = 0;
+
+	while (i < d->n_disks && strcmp(d->disks[i].serial, serial) != 0) {
+		i++;
+	}
+	return i;
+}
+
+static int dvm_disk_attach(struct call *c)
+{
+	struct fake_domain *d = param_dvm(c);
+	size_t i;
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	i = disk_at(d, param(c, "serial"));
+	if (i == d->n_disks) {
+		return fake_disk_add(d, c->params, &c->fault);
+	}
+	if (d->disks[i].readonly != json_is_true(json_object_get(c->params, "readonly"))) {
+		return fault_set(&c->fault, FAULT_ALREADY_ATTACHED,
+				 "The disk is attached in another mode");
+	}
+	return 0;
+}
+
+static int dvm_disk_detach(struct call *c)
+{
+	struct fake_domain *d = fake_dvm_find(c->f, param(c, "session"));
+	size_t i = d ? disk_at(d, param(c, "serial")) : 0;
+
+	if (d && i < d->n_disks) {
+		free(d->disks[i].source);
+		d->disks[i] = d->disks[--d->n_disks];
+	}
+	return 0;
+}
+
+static int events_subscribe(struct call *c)
+{
+	fake_subscribe(c->f, c->peer);
+	return 0;
+}
+
+static int hello(struct call *c)
+{
+	c->result = json_pack("{siss}", "protocol", 1, "program", "dvm-fakevirt");
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct call *c);
+} methods[] = {
+	{ "domain.console", domain_console },
+	{ "domain.get", domain_get },
+	{ "domain.list", domain_list },
+	{ "domain.power", domain_power },
+	{ "dvm.create", dvm_create },
+	{ "dvm.destroy", dvm_destroy },
+	{ "dvm.disk.attach", dvm_disk_attach },
+	{ "dvm.disk.detach", dvm_disk_detach },
+	{ "dvm.get", dvm_get },
+	{ "dvm.resume", dvm_resume },
+	{ "dvm.tunnel", dvm_tunnel },
+	{ "events.subscribe", events_subscribe },
+	{ "hello", hello },
+};
+
+static int run(struct call *c, const char *method)
+{
+	int r = fake_script(c->f, method, c->params, &c->result, &c->fault);
+
+	if (r != -ENOENT) {
+		return r;
+	}
+	if (c->f->away) {
+		return fault_set(&c->fault, FAULT_HYPERVISOR_AWAY,
+				 "The hypervisor does not answer");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		if (strcmp(methods[i].name, method) == 0) {
+			return methods[i].run(c);
+		}
+	}
+	return fault_set(&c->fault, FAULT_NOT_SUPPORTED, "There is no such method");
+}
+
+void fake_call(struct fakevirt *f, struct rpc_request *request, const char *method, json_t *params,
+	       struct rpc_peer *peer)
+{
+	struct call c = { .f = f, .peer = peer, .params = params };
+
+	if (fake_rule_apply(f, request, method, params, peer)) {
+		return;
+	}
+	if (run(&c, method) < 0) {
+		json_decref(c.result);
+		rpc_request_fault(request, &c.fault);
+	} else {
+		rpc_request_reply(request, c.result);
+	}
+}
