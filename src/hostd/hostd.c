@@ -278,31 +278,33 @@ static void warn_of_closed_folders(const struct hostd *h)
 
 int hostd_make_folders(struct hostd *h)
 {
-	static const char *const folders[] = { "run",	   "run/relay",	 "run/dvm",
-					       "consoles", "recordings", "log" };
-	_cleanup_free_ char *images = strf("%s/images", h->state);
-	int r;
+	/* Open to pass: as root, D-VMs run as users of their own who must reach the images, and
+	 * dvm-gate as one who must reach the relays' sockets. */
+	static const struct {
+		const char *name;
+		mode_t mode;
+	} folders[] = {
+		{ ".", 0711 },		{ "images", 0755 },  { "run", 0711 },
+		{ "run/relay", 0711 },	{ "run/dvm", 0700 }, { "consoles", 0700 },
+		{ "recordings", 0700 }, { "log", 0700 },
+	};
 
-	if (!images) {
-		return -ENOMEM;
-	}
-	r = dir_make(h->state, 0711);
-	if (r == 0) {
-		r = dir_make(images, 0755);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(folders) && r == 0; i++) {
-		_cleanup_free_ char *path = strf("%s/%s", h->state, folders[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		_cleanup_free_ char *path = strf("%s/%s", h->state, folders[i].name);
+		int r = path ? dir_make(path, folders[i].mode) : -ENOMEM;
 
-		r = path ? dir_make(path, 0700) : -ENOMEM;
+		if (r == 0 && h->root && (folders[i].mode & S_IXOTH) &&
+		    chmod(path, folders[i].mode) < 0) {
+			r = -errno;
+		}
+		if (r < 0) {
+			return r;
+		}
 	}
-	/* D-VMs run as users of their own, who must reach the images. */
-	if (r == 0 && h->root && (chmod(h->state, 0711) < 0 || chmod(images, 0755) < 0)) {
-		r = -errno;
-	}
-	if (r == 0 && h->root) {
+	if (h->root) {
 		warn_of_closed_folders(h);
 	}
-	return r;
+	return 0;
 }
 
 int hostd_open(struct hostd *h, const char *uri)

@@ -46,6 +46,8 @@ struct hostd {
 #define RELAY_UID_FIRST 61184
 #define DVM_UID_FIRST 63352
 #define UIDS_EACH 2168
+/* Where we are root, dvm-gate is a user of its own, and comes in by its group. */
+#define GATE_GID 61183
 
 /* Ids of dvm: "s-…" and "v-…" */
 bool session_id_valid(const char *s);

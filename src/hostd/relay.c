@@ -244,7 +244,10 @@ static int listen_send(struct relay *r, rpc_answer_fn answer)
 	if (!path) {
 		return -ENOMEM;
 	}
-	k = unix_listen(path, 0600, &fd);
+	k = unix_listen(path, 0660, &fd);
+	if (k == 0 && r->rs->hostd->root && chown(path, 0, GATE_GID) < 0) {
+		k = -errno;
+	}
 	if (k < 0) {
 		return k;
 	}
@@ -306,6 +309,11 @@ static void setup_next(struct relay *r)
 		break;
 	case SETUP_LISTEN:
 		k = listen_send(r, on_setup);
+		if (k == -EADDRINUSE) {
+			/* It has its socket from our predecessor. */
+			k = 0;
+			on_setup(NULL, NULL, NULL, 0, r);
+		}
 		break;
 	case SETUP_HUB:
 		if (relay_is_console(r) && !r->hub_open) {
@@ -406,7 +414,7 @@ static int relay_spawn(struct relay *r)
 	if (!program || !folder || !log_path) {
 		return -ENOMEM;
 	}
-	k = dir_make(folder, 0700);
+	k = dir_make(folder, 0711);
 	if (k == 0) {
 		k = meta_save(r);
 	}

@@ -86,7 +86,7 @@ class Peer:
         except Fault as fault:
             self._send({"id": message["id"], "fault": {"code": fault.code, "message": fault.message, "hint": ""}})
 
-    def start(self, method, fds=(), **params):
+    def start(self, method, /, fds=(), **params):
         """Begins a call; finish() waits for its answer."""
         with self.changed:
             self.next_id += 1
@@ -102,7 +102,7 @@ class Peer:
             raise Fault(message["fault"])
         return message["result"]
 
-    def call(self, method, fds=(), timeout=120, **params):
+    def call(self, method, /, fds=(), timeout=120, **params):
         return self.finish(self.start(method, fds, **params), timeout)
 
     def wait_notice(self, method, timeout=30, **members):
