@@ -351,6 +351,11 @@ static void attach_refused(struct run *run, struct work *w, const struct fault *
 		run_retry(run, fault);
 		return;
 	}
+	if (fault->code == FAULT_DVM_LOST || fault->code == FAULT_NOT_FOUND) {
+		/* There is nothing to attach it to. */
+		run_done(run, SESSION_EV_DVM_LOST, &(struct change){ .fault = fault });
+		return;
+	}
 	if (w->a.required && w->session.ready_at == 0) {
 		run_fail(run, fault);
 		return;
@@ -453,20 +458,45 @@ static void disk_fenced(struct run *run, const json_t *result, const struct faul
 		 ATTACH_TIMEOUT, disk_attached, arg);
 }
 
-static void attach_console(struct run *run, const struct session_row *row,
-			   const struct attachment_row *a)
+/* The VM's console is kept from its adoption on; should that have failed, it is made up for here.
+ */
+static void console_kept(struct run *run, const json_t *result, const struct fault *refused,
+			 const char *arg)
 {
+	_cleanup_(work_fini) struct work w = { 0 };
 	struct target_row target;
 	struct fault fault = { 0 };
 
-	if (find_target(run->e->d, row, a->vm, &target, &fault) < 0) {
+	if (work_load(run, arg, &w) < 0) {
+		return;
+	}
+	if (refused) {
+		attach_refused(run, &w, refused);
+		return;
+	}
+	if (find_target(run->e->d, &w.session, w.a.vm, &target, &fault) < 0) {
 		run_retry(run, &fault);
 		return;
 	}
 	run_call(run, "attach.console",
-		 json_pack("{s:s,s:s,s:s,s:b}", "session", run->id, "vm", a->vm, "name",
+		 json_pack("{s:s,s:s,s:s,s:b}", "session", run->id, "vm", w.a.vm, "name",
 			   target.name, "record", 1),
-		 ATTACH_TIMEOUT, console_attached, a->id);
+		 ATTACH_TIMEOUT, console_attached, arg);
+}
+
+static void attach_console(struct run *run, const struct attachment_row *a)
+{
+	struct vm_row vm;
+	struct fault fault = { 0 };
+	int r = store_vm_get(run->e->d->store, a->vm, &vm, &fault);
+
+	if (r < 0) {
+		/* A VM in a session does not leave the inventory. */
+		run_retry(run, &fault);
+		return;
+	}
+	run_call(run, "console.ensure", json_pack("{s:s,s:s}", "vm", vm.id, "domain", vm.domain),
+		 ATTACH_TIMEOUT, console_kept, a->id);
 }
 
 static void disk_detached(struct run *run, const json_t *result, const struct fault *refused,
@@ -542,7 +572,7 @@ static void act_attach(struct run *run, const struct session_row *row)
 	} else if (a.state == ATTACHMENT_DETACHING) {
 		detach_disk(run, &a, disk_detached);
 	} else if (a.kind == ATTACHMENT_CONSOLE) {
-		attach_console(run, row, &a);
+		attach_console(run, &a);
 	} else {
 		run_fence(run, a.vm, disk_fenced, a.id);
 	}

@@ -402,6 +402,26 @@ def test_reconcile_removes_orphans(up):
     wait_for(lambda: set(host.consoles) == {host.vm}, what="consoles")
 
 
+def test_dvm_found_lost_while_attaching(up):
+    dvmd, host = up
+    host.fault("attach.console", "dvm-lost")
+    session = dvmd.create("patient")
+    assert dvmd.wait_state(session, "failed")["fault"]["code"] == "dvm-lost"
+    nothing_left(dvmd, host)
+
+
+def test_console_relay_was_lost(up):
+    dvmd, host = up
+    host.consoles.clear()
+    session = dvmd.create("patient")
+    assert attachment(dvmd.wait_state(session, "ready"), "console")["state"] == "attached"
+    assert host.vm in host.consoles
+    # a console's relay that died is another one afterwards: linked again
+    host.sessions[session]["consoles"] = []
+    host.notify("relay.back", session=None, vm=host.vm)
+    wait_for(lambda: host.sessions[session]["consoles"] == [host.vm], what="the link")
+
+
 def test_vm_gone_and_changed_meanwhile(up):
     dvmd, host = up
     other = host.domain("other")

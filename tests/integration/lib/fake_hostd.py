@@ -263,6 +263,8 @@ class FakeHostd:
         s = self.session(session)
         if not s["relay"]:
             raise Fault("relay-lost")
+        if vm not in self.consoles:
+            raise Fault("not-attached")
         if vm not in s["consoles"]:
             s["consoles"].append(vm)
         if record:
