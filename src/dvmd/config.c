@@ -20,18 +20,18 @@ static const struct key {
 	{                                                                                          \
 		section, name, kind, offsetof(struct config, member), min, max                     \
 	}
-	KEY("session", "per_project", KIND_UNSIGNED, sessions_per_project, 1, 1000),
-	KEY("session", "lease_default", KIND_DURATION, lease_default, 60, 604800),
-	KEY("session", "lease_max", KIND_DURATION, lease_max, 60, 604800),
-	KEY("session", "provision_deadline", KIND_DURATION, provision_deadline, 1, 3600),
-	KEY("dvm", "memory_mib", KIND_UNSIGNED, dvm_memory_mib, 64, 1048576),
+	KEY("session", "per-project", KIND_UNSIGNED, sessions_per_project, 1, 1000),
+	KEY("session", "lease-default", KIND_DURATION, lease_default, 60, 604800),
+	KEY("session", "lease-max", KIND_DURATION, lease_max, 60, 604800),
+	KEY("session", "provision-deadline", KIND_DURATION, provision_deadline, 1, 3600),
+	KEY("dvm", "memory-mib", KIND_UNSIGNED, dvm_memory_mib, 64, 1048576),
 	KEY("dvm", "vcpus", KIND_UNSIGNED, dvm_vcpus, 1, 64),
-	KEY("dvm", "boot_timeout", KIND_DURATION, dvm_boot_timeout, 1, 3600),
+	KEY("dvm", "boot-timeout", KIND_DURATION, dvm_boot_timeout, 1, 3600),
 	KEY("dvm", "image", KIND_TEXT, image, 1, sizeof(((struct config *)0)->image) - 1),
-	KEY("record", "events_max", KIND_COUNT, events_max, 1000, 1000000000),
-	KEY("record", "events_age", KIND_DURATION, events_age, 3600, 315360000),
-	KEY("record", "audit_max", KIND_COUNT, audit_max, 1000, 1000000000),
-	KEY("record", "audit_age", KIND_DURATION, audit_age, 3600, 315360000),
+	KEY("record", "events-max", KIND_COUNT, events_max, 1000, 1000000000),
+	KEY("record", "events-age", KIND_DURATION, events_age, 3600, 315360000),
+	KEY("record", "audit-max", KIND_COUNT, audit_max, 1000, 1000000000),
+	KEY("record", "audit-age", KIND_DURATION, audit_age, 3600, 315360000),
 #undef KEY
 };
 
@@ -88,9 +88,18 @@ static int set(struct config *c, const struct key *k, const char *value)
 	return -EINVAL;
 }
 
+/* The file is shared: each program refuses what is wrong in its own sections. */
+static bool of_another_program(const char *section)
+{
+	return strcmp(section, "gate") == 0 || strcmp(section, "host") == 0;
+}
+
 static int config_key(const char *section, const char *key, const char *value, unsigned line,
 		      void *user, struct fault *fault)
 {
+	if (of_another_program(section)) {
+		return 0;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (strcmp(section, keys[i].section) != 0 || strcmp(key, keys[i].name) != 0) {
 			continue;
@@ -114,7 +123,7 @@ int config_load(const char *path, struct config *ret, struct fault *fault)
 		return r;
 	}
 	if (c.lease_default > c.lease_max) {
-		return fault_set(fault, FAULT_BAD_VALUE, "lease_default is longer than lease_max");
+		return fault_set(fault, FAULT_BAD_VALUE, "lease-default is longer than lease-max");
 	}
 	*ret = c;
 	return 0;

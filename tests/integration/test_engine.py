@@ -18,7 +18,7 @@ ACTIONS = ["authorize", "place", "choose-image", "provision", "attach", "release
 def world(tmp_path):
     (tmp_path / "run").mkdir()
     dvmd, host = Dvmd(tmp_path), FakeHostd(tmp_path / "run/hostd.sock")
-    dvmd.configure("[session]\nprovision_deadline = 2\n")
+    dvmd.configure("[session]\nprovision-deadline = 2\n")
     dvmd.bootstrap()
     yield dvmd, host
     host.stop()
