@@ -1092,3 +1092,55 @@ def test_record_files_that_do_not_match(relays, tmp_path):
         record_open(relay, tmp_path)
     assert fault.value.code == "conflict"
     assert (tmp_path / "web.cast").read_bytes() == b"something else"
+
+
+# The real agent
+
+
+AGENT = os.path.join(os.environ.get("DVM_BUILD", ROOT / "build"), "guest/agent/agent")
+
+
+def agent_process(port, folder):
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [AGENT, "--fd", str(port.fileno()), "--run", str(folder), "--no-config-apply",
+         "--ssh-exec", "cat"], pass_fds=[port.fileno()],
+    )
+
+
+def echo_through(relay, size):
+    """`size` bytes to the D-VM's end of an ssh channel, which sends them back, and to the end."""
+    sock = relay.connect_stream(service="ssh", mode="rw", raw=True)
+    data = os.urandom(size)
+    sender = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
+    sender.start()
+    assert receive_to_end(sock) == data
+    sender.join()
+
+
+def test_real_agent(relays, console, tmp_path):
+    relay = relays("s-agent")
+    outside, inside = socket.socketpair()  # the port: there as long as the D-VM, whoever is at its ends
+    agent = agent_process(inside, tmp_path / "run")
+    try:
+        relay.call("agent.link", fds=[outside.fileno()], config=CONFIG)
+        key = relay.rpc.wait_notice("agent.up")["host_key"]
+        assert key.startswith("ssh-ed25519 ")
+        echo_through(relay, 1000)
+        echo_through(relay, 3 << 20)
+
+        agent.kill()
+        agent.wait()
+        agent = agent_process(inside, tmp_path / "run")
+        relay.rpc.wait_notice("agent.down")
+        assert relay.rpc.wait_notice("agent.up")["host_key"] == key
+        echo_through(relay, 100000)
+
+        relay.kill()
+        relay.start()
+        relay.call("agent.link", fds=[outside.fileno()], config=CONFIG)
+        assert relay.rpc.wait_notice("agent.up")["host_key"] == key
+        echo_through(relay, 100000)
+    finally:
+        agent.kill()
+        agent.wait()
