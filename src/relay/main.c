@@ -36,7 +36,7 @@ struct arguments {
 static void usage(FILE *to)
 {
 	fputs("usage: dvm-relay --name NAME --control FD --run-as UID[:GID] --pid-file FD\n"
-	      "Started by dvm-hostd, see dvm-relay(8).\n",
+	      "Started by dvm-hostd, as interfaces/PROTOCOL.relay says.\n",
 	      to);
 }
 

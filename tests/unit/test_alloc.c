@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * No memory, at each place in turn: base and proto give an error, leave nothing behind, and go on
- * when there is memory again.
+ * No memory, at each place in turn: base, proto and stream give an error, leave nothing behind, and
+ * go on when there is memory again.
  *
  * The linker gives us every allocation of the libraries under test (--wrap). A scenario is run
  * again and again; in run N its N-th allocation fails. It must then end in an error, and free what
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -18,9 +19,11 @@
 #include "clock.h"
 #include "file.h"
 #include "http_head.h"
+#include "hub.h"
 #include "ini.h"
 #include "map.h"
 #include "parse.h"
+#include "recorder.h"
 #include "rpc.h"
 #include "test.h"
 #include "tunnel_link.h"
@@ -404,6 +407,77 @@ static int use_tunnel(void)
 	return r;
 }
 
+static void reader_ignores(void *user)
+{
+}
+
+static void reader_ignores_bool(bool on, void *user)
+{
+}
+
+static const struct hub_reader_ops reader_ops = {
+	.ready = reader_ignores,
+	.writer = reader_ignores_bool,
+	.source = reader_ignores_bool,
+	.input_room = reader_ignores,
+};
+
+static int use_hub_with(struct hub *h)
+{
+	struct hub_reader *reader;
+	int r;
+
+	if (hub_reader_new(h, &reader_ops, NULL, 0, 3, &reader) != FAULT_NONE) {
+		return -ENOMEM;
+	}
+	hub_source_up(h, true, true, reader_ignores, NULL);
+	r = hub_reader_write(reader, "typed", 5);
+	hub_reader_free(reader);
+	return r;
+}
+
+static int use_hub(void)
+{
+	static const uint8_t boot[RING_BOOT_ID_BYTES];
+	_cleanup_close_ int fd = memfd_create("ring", MFD_CLOEXEC);
+	struct ring *ring;
+	struct hub *h;
+	int r = ring_open(fd, 4096, boot, &ring);
+
+	if (r < 0) {
+		return r;
+	}
+	r = hub_new_take(ring, true, &h);
+	if (r < 0) {
+		ring_close(ring);
+		return r;
+	}
+	r = use_hub_with(h);
+	hub_free(h);
+	return r;
+}
+
+static int use_recorder(void)
+{
+	const struct recorder_options options = { .columns = 80, .rows = 25, .max_bytes = 65536 };
+	static const char bytes[5000];
+	struct recorder *recorder;
+	bool stopped;
+	int r;
+
+	r = recorder_open_take(memfd_create("cast", MFD_CLOEXEC),
+			       memfd_create("state", MFD_CLOEXEC), &options, 1, &recorder);
+	if (r < 0) {
+		return r;
+	}
+	recorder_start(recorder, 0, 1);
+	recorder_data(recorder, bytes, sizeof(bytes), 2);
+	recorder_gap(recorder, 0, 3);
+	stopped = recorder_stopped(recorder) != FAULT_NONE;
+	recorder_close(recorder);
+	return stopped ? -ENOMEM : 0;
+}
+
 static void base(void **state)
 {
 	assert_true(fail_each(use_buf, false) >= 8);
@@ -428,6 +502,12 @@ static void tunnel(void **state)
 	assert_true(fail_each(use_tunnel, true) >= 8);
 }
 
+static void stream(void **state)
+{
+	assert_true(fail_each(use_hub, false) >= 4);
+	assert_true(fail_each(use_recorder, false) >= 3);
+}
+
 static int folder_make(void **state)
 {
 	return mkdtemp(folder) ? 0 : -1;
@@ -444,6 +524,7 @@ int main(void)
 		cmocka_unit_test(base),
 		cmocka_unit_test(proto),
 		cmocka_unit_test(tunnel),
+		cmocka_unit_test(stream),
 	};
 
 	return cmocka_run_group_tests(tests, folder_make, folder_remove);
