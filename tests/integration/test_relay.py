@@ -1097,7 +1097,10 @@ def test_record_files_that_do_not_match(relays, tmp_path):
 # The real agent
 
 
-AGENT = os.path.join(os.environ.get("DVM_BUILD", ROOT / "build"), "guest/agent/agent")
+# (linked statically, which the sanitizers cannot be)
+AGENT = os.path.join(
+    os.environ.get("DVM_AGENT_BUILD", os.environ.get("DVM_BUILD", ROOT / "build")), "guest/agent/agent"
+)
 
 
 def agent_process(port, folder):
