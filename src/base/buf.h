@@ -38,7 +38,8 @@ static inline size_t buf_room(const struct buf *b)
 /* -ENOBUFS beyond the maximum, -ENOMEM; nothing is appended then. */
 int buf_append(struct buf *b, const void *p, size_t len) _must_check_;
 int buf_printf(struct buf *b, const char *fmt, ...) _printf_(2, 3) _must_check_;
-/* Makes `len` contiguous bytes available at *ret_p; buf_commit() makes what was filled part of the queue. */
+/* Makes `len` contiguous bytes available at *ret_p; buf_commit() makes what was filled part of the
+ * queue. */
 int buf_reserve(struct buf *b, size_t len, uint8_t **ret_p) _must_check_;
 void buf_commit(struct buf *b, size_t len);
 /* `len` must be <= buf_len(). */
@@ -46,6 +47,7 @@ void buf_consume(struct buf *b, size_t len);
 /* Drops all but the first `len` bytes; `len` must be <= buf_len(). */
 void buf_truncate(struct buf *b, size_t len);
 void buf_clear(struct buf *b);
-/* One read()/write() on a non-blocking fd: bytes moved, 0 at end of file (read only), -errno (-EAGAIN). */
+/* One read()/write() on a non-blocking fd: bytes moved, 0 at end of file (read only), -errno
+ * (-EAGAIN). */
 ssize_t buf_read_fd(struct buf *b, int fd, size_t max);
 ssize_t buf_write_fd(struct buf *b, int fd);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What goes wrong at the seams between programs and at the API: a stable code, one sentence for the
- * reader, and a hint what to do next. The table in fault.c is the only list of codes: REST, CLI, RPC
- * and the tunnel's CLOSE reasons all use it.
+ * reader, and a hint what to do next. The table in fault.c is the only list of codes: REST, CLI,
+ * RPC and the tunnel's CLOSE reasons all use it.
  *
- * A fault's text reaches users: it must never name a host, an address, a path, a process or a version.
+ * A fault's text reaches users: it must never name a host, an address, a path, a process or a
+ * version.
  */
 #pragma once
 
@@ -77,7 +78,8 @@ struct fault {
 const char *fault_code_name(enum fault_code code);
 /* FAULT_INTERNAL for a name that is not in the table. */
 enum fault_code fault_code_parse(const char *name);
-/* Title for problem+json, HTTP status 400..599, the CLI's exit code 2..125, default hint ("" if none). */
+/* Title for problem+json, HTTP status 400..599, the CLI's exit code 2..125, default hint ("" if
+ * none). */
 const char *fault_code_title(enum fault_code code);
 int fault_code_http_status(enum fault_code code);
 int fault_code_exit_status(enum fault_code code);
@@ -85,8 +87,8 @@ const char *fault_code_hint(enum fault_code code);
 /* True where trying the same again later can succeed (host away, hypervisor away, time-out …). */
 bool fault_code_transient(enum fault_code code);
 
-/* Fills `f` (may be NULL: ignored) with code, text and the code's default hint. Texts are cut at the
- * maximum. Returns -EREMOTEIO, so that `return fault_set(f, …)` reads well. */
+/* Fills `f` (may be NULL: ignored) with code, text and the code's default hint. Texts are cut at
+ * the maximum. Returns -EREMOTEIO, so that `return fault_set(f, …)` reads well. */
 int fault_set(struct fault *f, enum fault_code code, const char *fmt, ...) _printf_(3, 4);
 /* Replaces the hint. */
 void fault_hint(struct fault *f, const char *fmt, ...) _printf_(2, 3);

@@ -84,8 +84,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	len = start + strlen(line + start);
 	for (size_t i = start; i < len; i++) {
-		/* A peer's text must neither forge a second record nor steer the reader's terminal.
-		 */
+		/* A peer's text must neither forge a record nor steer the reader's terminal. */
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f) {
 			line[i] = '?';
 		}

@@ -15,6 +15,6 @@ int map_put(struct map *m, const char *key, void *value, void **ret_old) _must_c
 /* Returns the removed value or NULL. */
 void *map_remove(struct map *m, const char *key);
 size_t map_size(const struct map *m);
-/* Iteration: start with *it = 0; returns the next value or NULL at the end. The map may only be changed
- * by removing the entry just returned. */
+/* Iteration: start with *it = 0; returns the next value or NULL at the end. The map may only be
+ * changed by removing the entry just returned. */
 void *map_next(const struct map *m, size_t *it, const char **ret_key);

@@ -15,8 +15,8 @@ int parse_size(const char *s, uint64_t *ret_bytes) _must_check_;
 int parse_duration(const char *s, usec_t *ret) _must_check_;
 int parse_bool(const char *s, bool *ret) _must_check_;
 
-/* What users may call VMs, projects, stacks, images: [a-z0-9][a-z0-9._-]{0,62}. Domain names of libvirt
- * are free text and are never used as names. */
+/* What users may call VMs, projects, stacks, images: [a-z0-9][a-z0-9._-]{0,62}. Domain names of
+ * libvirt are free text and are never used as names. */
 bool name_valid(const char *s);
 /* Printable UTF-8 without control characters, at most `max_bytes`. */
 bool text_valid(const char *s, size_t max_bytes);

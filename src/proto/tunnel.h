@@ -11,7 +11,7 @@
 #define TUNNEL_PAYLOAD_MAX 65536
 #define TUNNEL_DATA_MAX (TUNNEL_PAYLOAD_MAX - 8)
 #define TUNNEL_SERVICE_MAX 96
-#define TUNNEL_CHANNELS_MAX 256 /* opened by one side, at once */
+#define TUNNEL_CHANNELS_MAX 256			      /* opened by one side, at once */
 #define TUNNEL_CHANNEL_LAST (2 * TUNNEL_CHANNELS_MAX) /* numbers: 1 to this */
 #define TUNNEL_HELLO_BYTES (TUNNEL_HEADER_BYTES + 28)
 #define TUNNEL_FLUSH_BYTES 65552 /* zeros that end any unfinished frame, see PROTOCOL.tunnel §2 */
@@ -51,12 +51,12 @@ enum tunnel_ctl_op {
 };
 
 struct tunnel_ctl {
-	uint8_t op; /* enum tunnel_ctl_op, or one we do not know */
+	uint8_t op;		/* enum tunnel_ctl_op, or one we do not know */
 	uint16_t rows, columns; /* WINSIZE */
-	bool on; /* WRITER, SOURCE */
+	bool on;		/* WRITER, SOURCE */
 };
 
-/* One decoded frame. `text` and `data` point into the decoder's buffer: valid until its next call. */
+/* One decoded frame. `data.bytes` points into the bytes that were decoded. */
 struct tunnel_frame {
 	enum tunnel_type type;
 	uint16_t channel;
@@ -88,12 +88,14 @@ struct tunnel_frame {
 	};
 };
 
-/* Takes one frame from the head of [p, p+len). Returns 1 and fills *ret_frame and *ret_used; 0 when more
- * bytes are needed; -EPROTO for what the protocol forbids. */
-int tunnel_decode(const uint8_t *p, size_t len, struct tunnel_frame *ret_frame, size_t *ret_used) _must_check_;
-/* Appends one frame. -ENOBUFS, -ENOMEM as buf_append(); -EINVAL for a frame that cannot be encoded. */
+/* Takes one frame from the head of [p, p+len). Returns 1 and fills *ret_frame and *ret_used; 0 when
+ * more bytes are needed; -EPROTO for what the protocol forbids. */
+int tunnel_decode(const uint8_t *p, size_t len, struct tunnel_frame *ret_frame,
+		  size_t *ret_used) _must_check_;
+/* Appends one frame. -ENOBUFS, -ENOMEM as buf_append(); -EINVAL for one that cannot be encoded. */
 int tunnel_encode(struct buf *out, const struct tunnel_frame *frame) _must_check_;
 /* Length of the whole frame whose header is at p. */
 size_t tunnel_frame_size(const uint8_t header[TUNNEL_HEADER_BYTES]);
-/* Bytes at the head of [p, p+len) that cannot be the start of a HELLO frame (see PROTOCOL.tunnel §2). */
+/* Bytes at the head of [p, p+len) that cannot be the start of a HELLO frame (see PROTOCOL.tunnel
+ * §2). */
 size_t tunnel_skip_to_hello(const uint8_t *p, size_t len);

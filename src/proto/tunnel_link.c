@@ -12,70 +12,15 @@
  * owner, and what still comes for it is checked, but not passed on. A channel that the peer closes
  * is answered at once, so that its number is free when closed() returns.
  */
-#include "tunnel_link.h"
+#include "tunnel_link_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
 #include "clock.h"
 
 #define LINK_OUTPUT_MIN (256 * 1024)
-/* DATA leaves this much of the output to all other frames. */
-#define LINK_OUTPUT_RESERVE (64 * 1024)
-#define LINK_DATA_OVERHEAD (TUNNEL_HEADER_BYTES + 8)
-
-enum channel_state {
-	CHANNEL_ASKED,	/* our OPEN waits for the peer's answer */
-	CHANNEL_ASKING, /* the peer's OPEN waits for ours */
-	CHANNEL_OPEN,
-};
-
-struct channel {
-	enum channel_state state;
-	uint8_t mode; /* as asked for */
-	bool closed;  /* our CLOSE is sent: the owner does not know the channel any more */
-	bool ending;  /* closed() runs: the owner may look, not act */
-	bool starved; /* wants to send, the output was full */
-	bool tx_eof, rx_eof;
-	uint64_t tx_offset, tx_limit;
-	uint64_t rx_offset, rx_limit; /* CHANNEL_ASKED: rx_limit is the window */
-	void *data;
-};
-
-struct tunnel_link {
-	enum tunnel_role role;
-	const struct tunnel_link_ops *ops;
-	void *user;
-
-	bool up;
-	bool portlike;
-	bool broken; /* input failed: nothing more is taken */
-	bool in_input, in_writable, forgetting;
-	bool stop;	 /* reset inside a callback: the rest of the input belongs to the past */
-	bool sent_again; /* output was sent inside writable() */
-	uint64_t starts; /* counts up with each start: a callback that changed it has removed all
-			    channels */
-
-	uint64_t nonce, peer_nonce; /* peer_nonce 0: not known */
-	bool hello_due, flush_due;  /* still to be put at the head of the output */
-
-	struct buf in; /* a frame that came in part */
-	struct buf out;
-	size_t out_partial; /* bytes left of the frame at the head of `out`, of which some were sent
-			     */
-
-	uint16_t
-		last_opened; /* numbers are taken in turn: a stale one does not hit a new channel */
-	uint16_t last_served;
-	struct channel *channels[TUNNEL_CHANNEL_LAST + 1]; /* by number; [0] stays empty */
-};
-
-static uint64_t add_saturated(uint64_t a, uint64_t b)
-{
-	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
 
 static bool is_ours(const struct tunnel_link *l, uint16_t number)
 {
@@ -117,15 +62,15 @@ static int link_put_hello(struct tunnel_link *l)
 	return 0;
 }
 
-static int link_put(struct tunnel_link *l, const struct tunnel_frame *frame)
+int link_put(struct tunnel_link *l, const struct tunnel_frame *frame)
 {
 	int r = link_put_hello(l);
 
 	return r < 0 ? r : tunnel_encode(&l->out, frame);
 }
 
-static int link_put_reason(struct tunnel_link *l, enum tunnel_type type, uint16_t number,
-			   const char *reason)
+int link_put_reason(struct tunnel_link *l, enum tunnel_type type, uint16_t number,
+		    const char *reason)
 {
 	struct tunnel_frame frame = { .type = type, .channel = number };
 
@@ -136,15 +81,13 @@ static int link_put_reason(struct tunnel_link *l, enum tunnel_type type, uint16_
 	return link_put(l, &frame);
 }
 
-static int link_put_value(struct tunnel_link *l, enum tunnel_type type, uint16_t number,
-			  uint64_t value)
+int link_put_value(struct tunnel_link *l, enum tunnel_type type, uint16_t number, uint64_t value)
 {
 	return link_put(l,
 			&(struct tunnel_frame){ .type = type, .channel = number, .value = value });
 }
 
-/* Bytes of DATA frames, with their headers, that the output takes now. */
-static size_t link_space(const struct tunnel_link *l)
+size_t link_space(const struct tunnel_link *l)
 {
 	size_t room = buf_room(&l->out);
 
@@ -217,7 +160,7 @@ void tunnel_link_output_sent(struct tunnel_link *l, size_t len)
 
 /* Start and end */
 
-static void channel_drop(struct tunnel_link *l, uint16_t number)
+void channel_drop(struct tunnel_link *l, uint16_t number)
 {
 	free(l->channels[number]);
 	l->channels[number] = NULL;
@@ -653,317 +596,4 @@ int tunnel_link_input(struct tunnel_link *l, const uint8_t *p, size_t len)
 	}
 	l->broken = r < 0;
 	return r;
-}
-
-/* Calls of the owner */
-
-static struct channel *channel_look(const struct tunnel_link *l, uint16_t number)
-{
-	struct channel *ch = number <= TUNNEL_CHANNEL_LAST ? l->channels[number] : NULL;
-
-	return ch && !ch->closed ? ch : NULL;
-}
-
-/* The channel, if the owner may do something with it that belongs to `state`. */
-static int channel_use(const struct tunnel_link *l, uint16_t number, enum channel_state state,
-		       struct channel **ret)
-{
-	struct channel *ch = channel_look(l, number);
-
-	if (!ch || ch->ending) {
-		return -ENOENT;
-	}
-	if (ch->state != state) {
-		return -EINVAL;
-	}
-	*ret = ch;
-	return 0;
-}
-
-static int link_free_number(const struct tunnel_link *l, uint16_t *ret)
-{
-	unsigned offset = l->role == TUNNEL_DIALER ? 1 : 2;
-	unsigned first = l->last_opened ? (l->last_opened - offset) / 2 + 1 : 0;
-
-	for (unsigned i = 0; i < TUNNEL_CHANNELS_MAX; i++) {
-		unsigned number = (first + i) % TUNNEL_CHANNELS_MAX * 2 + offset;
-
-		if (!l->channels[number]) {
-			*ret = (uint16_t)number;
-			return 0;
-		}
-	}
-	return -ENOSPC;
-}
-
-int tunnel_link_open(struct tunnel_link *l, const char *service, uint8_t mode, uint64_t from,
-		     uint64_t window, uint16_t *ret_channel)
-{
-	struct tunnel_frame f = {
-		.type = TUNNEL_OPEN,
-		.open = { .from = from, .limit = window, .mode = mode },
-	};
-	_cleanup_free_ struct channel *ch = NULL;
-	int r;
-
-	if (!l->up) {
-		return -ENOTCONN;
-	}
-	if (strlen(service) > TUNNEL_SERVICE_MAX) {
-		return -EINVAL;
-	}
-	strcpy(f.open.service, service);
-	r = link_free_number(l, &f.channel);
-	if (r < 0) {
-		return r;
-	}
-	ch = calloc(1, sizeof(*ch));
-	if (!ch) {
-		return -ENOMEM;
-	}
-	ch->state = CHANNEL_ASKED;
-	ch->mode = mode;
-	ch->rx_limit = window;
-	r = link_put(l, &f);
-	if (r < 0) {
-		return r;
-	}
-	l->channels[f.channel] = TAKE_PTR(ch);
-	l->last_opened = f.channel;
-	*ret_channel = f.channel;
-	return 0;
-}
-
-int tunnel_link_accept(struct tunnel_link *l, uint16_t channel, uint64_t start, uint64_t limit,
-		       uint8_t mode)
-{
-	struct tunnel_frame f = {
-		.type = TUNNEL_OPENED,
-		.channel = channel,
-		.opened = { .start = start, .limit = limit },
-	};
-	struct channel *ch;
-	int r = channel_use(l, channel, CHANNEL_ASKING, &ch);
-
-	if (r < 0) {
-		return r;
-	}
-	f.opened.mode = mode & ch->mode;
-	r = link_put(l, &f);
-	if (r < 0) {
-		return r;
-	}
-	ch->state = CHANNEL_OPEN;
-	ch->tx_offset = start;
-	ch->tx_limit = add_saturated(start, ch->tx_limit);
-	ch->rx_limit = limit;
-	return 0;
-}
-
-int tunnel_link_refuse(struct tunnel_link *l, uint16_t channel, const char *reason)
-{
-	struct channel *ch;
-	int r = channel_use(l, channel, CHANNEL_ASKING, &ch);
-
-	if (r < 0) {
-		return r;
-	}
-	r = link_put_reason(l, TUNNEL_REFUSED, channel, reason);
-	if (r < 0) {
-		return r;
-	}
-	channel_drop(l, channel);
-	return 0;
-}
-
-size_t tunnel_link_room(struct tunnel_link *l, uint16_t channel)
-{
-	struct channel *ch;
-	size_t space = link_space(l);
-	size_t frames = space / (TUNNEL_DATA_MAX + LINK_DATA_OVERHEAD) + 1;
-	uint64_t credit;
-
-	if (channel_use(l, channel, CHANNEL_OPEN, &ch) < 0 || ch->tx_eof ||
-	    ch->tx_limit <= ch->tx_offset) {
-		return 0;
-	}
-	credit = ch->tx_limit - ch->tx_offset;
-	space = space > frames * LINK_DATA_OVERHEAD ? space - frames * LINK_DATA_OVERHEAD : 0;
-	if (credit > space) {
-		ch->starved = true;
-		return space;
-	}
-	return (size_t)credit;
-}
-
-ssize_t tunnel_link_send(struct tunnel_link *l, uint16_t channel, const void *p, size_t len)
-{
-	struct channel *ch;
-	size_t left, sent = 0;
-	int r = channel_use(l, channel, CHANNEL_OPEN, &ch);
-
-	if (r < 0) {
-		return r;
-	}
-	if (ch->tx_eof) {
-		return -EPIPE;
-	}
-	left = MIN(len, tunnel_link_room(l, channel));
-	while (left > 0) {
-		struct tunnel_frame f = {
-			.type = TUNNEL_DATA,
-			.channel = channel,
-			.data = {
-				.offset = ch->tx_offset,
-				.bytes = (const uint8_t *)p + sent,
-				.len = MIN(left, (size_t)TUNNEL_DATA_MAX),
-			},
-		};
-
-		r = link_put(l, &f);
-		if (r < 0) {
-			return sent > 0 ? (ssize_t)sent : r;
-		}
-		ch->tx_offset += f.data.len;
-		sent += f.data.len;
-		left -= f.data.len;
-	}
-	return (ssize_t)sent;
-}
-
-uint64_t tunnel_link_tx_offset(const struct tunnel_link *l, uint16_t channel)
-{
-	const struct channel *ch = channel_look(l, channel);
-
-	return ch ? ch->tx_offset : 0;
-}
-
-uint64_t tunnel_link_tx_limit(const struct tunnel_link *l, uint16_t channel)
-{
-	const struct channel *ch = channel_look(l, channel);
-
-	return ch ? ch->tx_limit : 0;
-}
-
-uint64_t tunnel_link_rx_offset(const struct tunnel_link *l, uint16_t channel)
-{
-	const struct channel *ch = channel_look(l, channel);
-
-	return ch ? ch->rx_offset : 0;
-}
-
-uint64_t tunnel_link_rx_limit(const struct tunnel_link *l, uint16_t channel)
-{
-	const struct channel *ch = channel_look(l, channel);
-
-	return ch ? ch->rx_limit : 0;
-}
-
-int tunnel_link_send_gap(struct tunnel_link *l, uint16_t channel, uint64_t length)
-{
-	struct channel *ch;
-	int r = channel_use(l, channel, CHANNEL_OPEN, &ch);
-
-	if (r < 0) {
-		return r;
-	}
-	if (ch->tx_eof) {
-		return -EPIPE;
-	}
-	if (length > UINT64_MAX - ch->tx_offset) {
-		return -EINVAL;
-	}
-	r = link_put(l, &(struct tunnel_frame){ .type = TUNNEL_GAP,
-						.channel = channel,
-						.gap = { ch->tx_offset, length } });
-	if (r < 0) {
-		return r;
-	}
-	ch->tx_offset += length;
-	return 0;
-}
-
-int tunnel_link_credit(struct tunnel_link *l, uint16_t channel, uint64_t limit)
-{
-	struct channel *ch;
-	int r = channel_use(l, channel, CHANNEL_OPEN, &ch);
-
-	if (r < 0) {
-		return r;
-	}
-	if (limit <= ch->rx_limit || ch->rx_eof) {
-		return 0;
-	}
-	r = link_put_value(l, TUNNEL_CREDIT, channel, limit);
-	if (r < 0) {
-		return r;
-	}
-	ch->rx_limit = limit;
-	return 0;
-}
-
-int tunnel_link_eof(struct tunnel_link *l, uint16_t channel)
-{
-	struct channel *ch;
-	int r = channel_use(l, channel, CHANNEL_OPEN, &ch);
-
-	if (r < 0) {
-		return r;
-	}
-	if (ch->tx_eof) {
-		return 0;
-	}
-	r = link_put_value(l, TUNNEL_EOF, channel, ch->tx_offset);
-	if (r < 0) {
-		return r;
-	}
-	ch->tx_eof = true;
-	return 0;
-}
-
-int tunnel_link_ctl(struct tunnel_link *l, uint16_t channel, const struct tunnel_ctl *ctl)
-{
-	struct channel *ch;
-	int r = channel_use(l, channel, CHANNEL_OPEN, &ch);
-
-	if (r < 0) {
-		return r;
-	}
-	return link_put(
-		l, &(struct tunnel_frame){ .type = TUNNEL_CTL, .channel = channel, .ctl = *ctl });
-}
-
-int tunnel_link_close(struct tunnel_link *l, uint16_t channel, const char *reason)
-{
-	struct channel *ch = channel_look(l, channel);
-	int r;
-
-	if (!ch || ch->ending) {
-		return -ENOENT;
-	}
-	if (ch->state == CHANNEL_ASKING) {
-		return tunnel_link_refuse(l, channel, *reason ? reason : "cancelled");
-	}
-	r = link_put_reason(l, TUNNEL_CLOSE, channel, reason);
-	if (r < 0) {
-		return r;
-	}
-	ch->closed = true;
-	return 0;
-}
-
-void tunnel_link_set_data(struct tunnel_link *l, uint16_t channel, void *data)
-{
-	struct channel *ch = channel_look(l, channel);
-
-	if (ch) {
-		ch->data = data;
-	}
-}
-
-void *tunnel_link_get_data(const struct tunnel_link *l, uint16_t channel)
-{
-	const struct channel *ch = channel_look(l, channel);
-
-	return ch ? ch->data : NULL;
 }
