@@ -13,6 +13,7 @@
  */
 #include "layers.h"
 #include "modules.h"
+#include "pci.h"
 #include "say.h"
 #include "supervise.h"
 
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,6 +33,7 @@
 #include <unistd.h>
 
 #define ROOT_WAIT_MS 10000
+#define LATER_AFTER_MS 6000
 #define MODULES_ROOT "/modules.root" /* what the root needs */
 #define AGENT_PATH "/usr/lib/dvm/agent"
 
@@ -100,6 +103,29 @@ static void standard_fds(void)
 	}
 }
 
+/* Whether the kernel's random pool was filled by the processor or the boot loader: else the virtio
+ * source is urgent. */
+static bool random_is_ready(void)
+{
+	char byte;
+
+	return getrandom(&byte, 1, GRND_NONBLOCK) == 1;
+}
+
+/* What nobody waits for, in a child, once the first login is likely over. */
+static void later(void)
+{
+	char *const modprobe[] = { (char *)"/sbin/modprobe", (char *)"-abq", (char *)"virtio_rng",
+				   NULL };
+
+	if (fork() == 0) {
+		poll(NULL, 0, LATER_AFTER_MS);
+		pci_probe_rest();
+		execv(modprobe[0], modprobe);
+		_exit(1);
+	}
+}
+
 int main(void)
 {
 	char *const agent_argv[] = { (char *)AGENT_PATH, NULL };
@@ -114,10 +140,12 @@ int main(void)
 	mount_all(early_mounts, sizeof(early_mounts) / sizeof(early_mounts[0]));
 	say_open();
 	say("started");
+	pci_hold();
 	r = modules_load_list(MODULES_ROOT);
 	if (r < 0) {
 		say("%s: %s", MODULES_ROOT, strerror(-r));
 	}
+	pci_probe_needed(!random_is_ready());
 	if (layers_mount(ROOT_WAIT_MS) < 0 || layers_switch_root() < 0) {
 		say("this debug VM cannot start; powering off");
 		end_machine(LINUX_REBOOT_CMD_POWER_OFF);
@@ -134,6 +162,7 @@ int main(void)
 	loopback_up();
 	standard_fds();
 	say("starting the agent");
+	later();
 	r = supervise_agent(agent_argv);
 	say(r == (int)LINUX_REBOOT_CMD_RESTART ? "rebooting" : "powering off");
 	end_machine(r);

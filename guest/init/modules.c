@@ -44,6 +44,8 @@ int modules_load_list(const char *list)
 		if (r < 0) {
 			say("module %s: %s, ignoring", line, strerror(-r));
 		}
+		/* the initramfs stays in memory for as long as the machine runs */
+		unlink(line);
 	}
 	fclose(file);
 	return 0;
