@@ -151,6 +151,12 @@ int lend_give(const json_t *plan, uid_t uid, struct fault *fault)
 	return 0;
 }
 
+/* Ours, or root's: libvirt gives a disk to root when a start of the target failed meanwhile. */
+static bool is_ours(const struct stat *st, uid_t uid)
+{
+	return st->st_uid == uid || (st->st_uid == 0 && st->st_gid == 0);
+}
+
 void lend_return(const json_t *plan, uid_t uid)
 {
 	const json_t *entry;
@@ -158,15 +164,15 @@ void lend_return(const json_t *plan, uid_t uid)
 
 	json_array_foreach(plan, i, entry)
 	{
-		_cleanup_close_ int fd =
-			image_open(json_string_value(json_object_get(entry, "path")));
+		const char *path = json_string_value(json_object_get(entry, "path"));
+		_cleanup_close_ int fd = image_open(path);
 		struct stat st;
 
-		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == uid) {
+		if (fd >= 0 && fstat(fd, &st) == 0 && is_ours(&st, uid)) {
 			int r = fchown(fd, (uid_t)json_integer_value(json_object_get(entry, "uid")),
 				       (gid_t)json_integer_value(json_object_get(entry, "gid")));
 
-			(void)r; /* the owner is root then, who can do no more either */
+			(void)r; /* we are root: who else could? */
 		}
 	}
 }

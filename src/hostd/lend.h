@@ -18,5 +18,6 @@
 int lend_plan(const struct domain_disk *disk, bool readonly, json_t **ret,
 	      struct fault *fault) _must_check_;
 int lend_give(const json_t *plan, uid_t uid, struct fault *fault) _must_check_;
-/* Gives back what `uid` owns; what has another owner meanwhile, or is gone, is left alone. */
+/* Gives back what `uid` or root owns; what has another owner meanwhile, or is gone, is left alone.
+ */
 void lend_return(const json_t *plan, uid_t uid);

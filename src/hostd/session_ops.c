@@ -324,15 +324,10 @@ static int restore_run(struct op *op)
 
 static void restore_finish(struct op *op)
 {
-	const char *session = json_string_value(json_object_get(op->params, "session"));
-
 	if (op->status < 0 && op->fault.code == FAULT_DVM_LOST) {
 		server_notify(op->hostd->server, "dvm.lost",
-			      json_pack("{ssss}", "session", session, "reason", "gone"));
-	} else if (op->status < 0 && op->fault.code == FAULT_CANCELLED) {
-		log_debug("%s: not restored: stopping", session);
-	} else if (op->status < 0) {
-		log_warn("%s: not restored: %s", session, op->fault.message);
+			      json_pack("{sOss}", "session", json_object_get(op->params, "session"),
+					"reason", "gone"));
 	}
 }
 

@@ -179,16 +179,16 @@ class Host:
                 return console
         return None
 
-    def read_console(self, vm, until, seconds=20, service="console"):
+    def read_console(self, vm, until, seconds=20, times=1):
         """What is kept of a console, as raw bytes, until that text."""
         ticket = os.urandom(32).hex()[:43]
-        path = self.call("stream.grant", relay=vm, ticket=ticket, service=service, mode="r", raw=True, ttl_ms=5000)["path"]
+        path = self.call("stream.grant", relay=vm, ticket=ticket, service="console", mode="r", raw=True, ttl_ms=5000)["path"]
         stream = socket.socket(socket.AF_UNIX)
         stream.settimeout(seconds)
         stream.connect(path)
         stream.sendall(f"DVM1 {ticket}\n".encode())
         data = b""
-        while until not in data:
+        while data.count(until) < times:
             piece = stream.recv(65536)
             if not piece:
                 raise AssertionError(f"console ended after {data!r}")
