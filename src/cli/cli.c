@@ -92,6 +92,24 @@ static char *page_path(const char *path, const json_t *after)
 	return cursor ? strf("%s%climit=200&after=%s", path, join, cursor) : NULL;
 }
 
+int cli_items(struct cli *cli, const char *path, json_t **ret_items, struct fault *fault)
+{
+	_cleanup_(json_decrefp) json_t *answer = NULL;
+	json_t *items;
+	int r;
+
+	r = cli_call(cli, "GET", path, NULL, &answer, fault);
+	if (r < 0) {
+		return r;
+	}
+	items = json_object_get(answer, "items");
+	if (!json_is_array(items)) {
+		return fault_set(fault, FAULT_PROTOCOL, "the server's answer is not a list");
+	}
+	*ret_items = json_incref(items);
+	return 0;
+}
+
 int cli_list(struct cli *cli, const char *path, json_t **ret_items, struct fault *fault)
 {
 	_cleanup_(json_decrefp) json_t *all = json_array();

@@ -32,6 +32,10 @@ int cli_call(struct cli *cli, const char *method, const char *path, json_t *body
 int cli_list(struct cli *cli, const char *path, json_t **ret_items,
 	     struct fault *fault) _must_check_;
 
+/* The items of a list that comes in one piece. */
+int cli_items(struct cli *cli, const char *path, json_t **ret_items,
+	      struct fault *fault) _must_check_;
+
 /* Indented JSON and a newline on stdout. */
 int cli_print_json(const json_t *j) _must_check_;
 /* "dvm: message" and "hint: …" on stderr; returns the exit status. */

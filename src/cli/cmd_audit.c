@@ -8,8 +8,8 @@
 
 static const struct view_column columns[] = {
 	{ "TIME", "at", view_time }, { "USER", "user" },     { "PROJECT", "project" },
-	{ "ACTION", "action" },	     { "OBJECT", "object" }, { "OUTCOME", "outcome" },
-	{ "CODE", "code" },	     { "DETAIL", "detail" }, VIEW_END,
+	{ "SESSION", "session" },    { "ACTION", "action" }, { "OBJECT", "object" },
+	{ "OUTCOME", "outcome" },    { "DETAIL", "detail" }, VIEW_END,
 };
 
 static int run(struct cli *cli, const struct args *args, struct fault *fault)

@@ -58,19 +58,34 @@ static void offer_options(const struct command *c, const char *last)
 	}
 }
 
+/* Where the candidates for a word of a usage text come from. */
+struct source {
+	const char *kind, *path, *member;
+	int (*get)(struct cli *cli, const char *path, json_t **ret_items, struct fault *fault);
+};
+
+static const struct source sources[] = {
+	{ "VM", "/v1/vms", "name", cli_list },
+	{ "DOMAIN", "/v1/domains", "domain", cli_items },
+	{ "SESSION", "/v1/sessions", "id", cli_list },
+	{ "IMAGE", "/v1/images", "name", cli_items },
+	{ "PROJECT", "/v1/projects", "name", cli_list },
+	{ "TOKEN-ID", "/v1/tokens", "id", cli_list },
+};
+
 /* Asks the server; a failure just means no candidates. */
-static void offer_members(struct cli *cli, const char *path, const char *key, const char *last)
+static void offer_members(struct cli *cli, const struct source *source, const char *last)
 {
 	_cleanup_(json_decrefp) json_t *items = NULL;
 	json_t *item;
 	size_t i;
 
-	if (cli_list(cli, path, &items, NULL) < 0) {
+	if (source->get(cli, source->path, &items, NULL) < 0) {
 		return;
 	}
 	json_array_foreach(items, i, item)
 	{
-		const char *name = json_text(item, key);
+		const char *name = json_text(item, source->member);
 
 		if (name && starts(name, last)) {
 			puts(name);
@@ -81,11 +96,6 @@ static void offer_members(struct cli *cli, const char *path, const char *key, co
 /* `kind` is a word of a usage text: "VM", "[SESSION]", "on|off". */
 static void offer_kind(struct cli *cli, const char *kind, size_t len, const char *last)
 {
-	static const char *const lists[][3] = {
-		{ "VM", "/v1/vms", "name" },	    { "SESSION", "/v1/sessions", "id" },
-		{ "IMAGE", "/v1/images", "name" },  { "PROJECT", "/v1/projects", "name" },
-		{ "TOKEN-ID", "/v1/tokens", "id" },
-	};
 	char word[128], *save = NULL;
 
 	kind += kind[0] == '[';
@@ -99,9 +109,9 @@ static void offer_kind(struct cli *cli, const char *kind, size_t len, const char
 		}
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		if (strcmp(lists[i][0], word) == 0) {
-			offer_members(cli, lists[i][1], lists[i][2], last);
+	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+		if (strcmp(sources[i].kind, word) == 0) {
+			offer_members(cli, &sources[i], last);
 		}
 	}
 }

@@ -14,7 +14,7 @@
 
 static const struct view_column columns[] = {
 	{ "ID", "id" },
-	{ "TARGET", "name" },
+	{ "TARGET", "target" },
 	{ "KIND", "kind" },
 	{ "MODE", "mode" },
 	{ "STATE", "state" },
@@ -30,6 +30,19 @@ static bool is(const json_t *a, const char *key, const char *value)
 	return s && strcmp(s, value) == 0;
 }
 
+/* Adds the target's name to an attachment, which has its id only. */
+static int add_target(const json_t *session, json_t *a)
+{
+	const char *vm = json_text(a, "vm"), *name = vm ? session_target(session, vm) : NULL;
+
+	return json_object_set_new(a, "target",
+				   json_string(name ? name
+					       : vm ? vm
+						    : "?")) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
 /* Asks until the attachment is no longer under way. Replaces *io_attachment. */
 static int settle(struct cli *cli, const char *session, json_t **io_attachment, struct fault *fault)
 {
@@ -39,13 +52,12 @@ static int settle(struct cli *cli, const char *session, json_t **io_attachment, 
 			  json_text(*io_attachment, "id") ? json_text(*io_attachment, "id") : "");
 	usec_t end = clock_monotonic() + SETTLE_TIMEOUT;
 
-	while (is(*io_attachment, "state", "attaching") ||
-	       is(*io_attachment, "state", "detaching")) {
+	while (is(*io_attachment, "state", "wanted") || is(*io_attachment, "state", "detaching")) {
 		json_t *answer;
 		int r;
 
 		if (clock_monotonic() > end) {
-			return fault_set(fault, FAULT_TIMEOUT, "the disk is still %s",
+			return fault_set(fault, FAULT_TIMEOUT, "the disk is %s, not yet done",
 					 json_text(*io_attachment, "state"));
 		}
 		nanosleep(&pause, NULL);
@@ -56,7 +68,7 @@ static int settle(struct cli *cli, const char *session, json_t **io_attachment, 
 		json_decref(*io_attachment);
 		*io_attachment = answer;
 	}
-	if (is(*io_attachment, "state", "failed")) {
+	if (json_is_object(json_object_get(*io_attachment, "fault"))) {
 		const json_t *f = json_object_get(*io_attachment, "fault");
 		const char *message = json_text(f, "message"), *code = json_text(f, "code");
 
@@ -70,39 +82,59 @@ static int settle(struct cli *cli, const char *session, json_t **io_attachment, 
 	return 0;
 }
 
-static int run_attach(struct cli *cli, const struct args *args, struct fault *fault)
+/* Waits until it is done and prints it; `say` without --json. */
+static int finish(struct cli *cli, const struct args *args, const json_t *session,
+		  json_t **io_attachment, void (*say)(const json_t *a), struct fault *fault)
 {
-	_cleanup_free_ char *session = NULL;
-	_cleanup_free_ char *path = NULL;
-	_cleanup_(json_decrefp) json_t *a = NULL;
-	json_t *body;
 	int r;
 
-	r = session_id(args_word(args, 0), &session, fault);
+	r = settle(cli, json_text(session, "id"), io_attachment, fault);
 	if (r < 0) {
 		return r;
 	}
-	path = rest_path("/v1/sessions/%s/attachments", session);
+	if (args_has(args, "json")) {
+		return cli_print_json(*io_attachment);
+	}
+	r = add_target(session, *io_attachment);
+	if (r == 0) {
+		say(*io_attachment);
+	}
+	return r;
+}
+
+static void say_attached(const json_t *a)
+{
+	_cleanup_free_ char *devices = view_names(json_object_get(a, "devices"));
+
+	printf("%s (%s) in the D-VM: %s, under /dev/target/%s\n", json_text(a, "target"),
+	       json_text(a, "mode"), devices ? devices : "?", json_text(a, "target"));
+}
+
+static void say_detached(const json_t *a)
+{
+	printf("%s has its disk back\n", json_text(a, "target"));
+}
+
+static int run_attach(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_(json_decrefp) json_t *session = NULL;
+	_cleanup_(json_decrefp) json_t *a = NULL;
+	_cleanup_free_ char *path = NULL;
+	json_t *body;
+	int r;
+
+	r = session_get(cli, args_word(args, 0), &session, fault);
+	if (r < 0) {
+		return r;
+	}
+	path = rest_path("/v1/sessions/%s/attachments", json_text(session, "id"));
 	body = json_pack("{s:s, s:s, s:s*}", "kind", "disk", "mode",
 			 args_has(args, "rw") ? "rw" : "ro", "vm", args_word(args, 1));
 	if (!body) {
 		return fault_set(fault, FAULT_BAD_VALUE, "names must be UTF-8");
 	}
 	r = cli_call(cli, "POST", path, body, &a, fault);
-	if (r == 0) {
-		r = settle(cli, session, &a, fault);
-	}
-	if (r < 0) {
-		return r;
-	}
-	if (args_has(args, "json")) {
-		return cli_print_json(a);
-	}
-	_cleanup_free_ char *devices = view_names(json_object_get(a, "devices"));
-
-	printf("%s (%s) in the D-VM: %s, under /dev/target/%s\n", json_text(a, "name"),
-	       json_text(a, "mode"), devices ? devices : "?", json_text(a, "name"));
-	return 0;
+	return r < 0 ? r : finish(cli, args, session, &a, say_attached, fault);
 }
 
 static const struct option_def attach_options[] = {
@@ -122,29 +154,26 @@ const struct command cmd_disk_attach = {
 };
 
 /* The disk attachment of `vm` (NULL: the only one). */
-static int find_attachment(struct cli *cli, const char *session, const char *vm, char **ret_id,
+static int find_attachment(const json_t *session, const char *vm, const char **ret_id,
 			   struct fault *fault)
 {
-	_cleanup_free_ char *path = rest_path("/v1/sessions/%s/attachments", session);
-	_cleanup_(json_decrefp) json_t *answer = NULL;
-	const char *found = NULL;
+	const char *wanted = vm ? session_target(session, vm) : NULL, *found = NULL;
 	json_t *a;
 	size_t i;
-	int r;
 
-	r = cli_call(cli, "GET", path, NULL, &answer, fault);
-	if (r < 0) {
-		return r;
-	}
-	json_array_foreach(json_object_get(answer, "items"), i, a)
+	json_array_foreach(json_object_get(session, "attachments"), i, a)
 	{
-		if (!is(a, "kind", "disk") || is(a, "state", "detached") ||
-		    is(a, "state", "failed") || (vm && !is(a, "name", vm) && !is(a, "vm", vm))) {
+		const char *of =
+			json_text(a, "vm") ? session_target(session, json_text(a, "vm")) : NULL;
+
+		if (!is(a, "kind", "disk") || is(a, "state", "gone") ||
+		    (vm && (!of || !wanted || strcmp(of, wanted) != 0))) {
 			continue;
 		}
 		if (found) {
 			fault_set(fault, FAULT_BAD_VALUE, "disks of several targets are attached");
-			fault_hint(fault, "name the VM; dvm disk list %s shows them", session);
+			fault_hint(fault, "name the VM; dvm disk list %s shows them",
+				   json_text(session, "id"));
 			return -EREMOTEIO;
 		}
 		found = json_text(a, "id");
@@ -153,38 +182,28 @@ static int find_attachment(struct cli *cli, const char *session, const char *vm,
 		return fault_set(fault, FAULT_NOT_ATTACHED, "no disk%s%s is attached",
 				 vm ? " of " : "", vm ? vm : "");
 	}
-	*ret_id = strdup(found);
-	return *ret_id ? 0 : -ENOMEM;
+	*ret_id = found;
+	return 0;
 }
 
 static int run_detach(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	_cleanup_free_ char *session = NULL;
-	_cleanup_free_ char *id = NULL;
-	_cleanup_free_ char *path = NULL;
+	_cleanup_(json_decrefp) json_t *session = NULL;
 	_cleanup_(json_decrefp) json_t *a = NULL;
+	_cleanup_free_ char *path = NULL;
+	const char *id = NULL;
 	int r;
 
-	r = session_id(args_word(args, 0), &session, fault);
+	r = session_get(cli, args_word(args, 0), &session, fault);
 	if (r == 0) {
-		r = find_attachment(cli, session, args_word(args, 1), &id, fault);
+		r = find_attachment(session, args_word(args, 1), &id, fault);
 	}
 	if (r < 0) {
 		return r;
 	}
-	path = rest_path("/v1/sessions/%s/attachments/%s", session, id);
+	path = rest_path("/v1/sessions/%s/attachments/%s", json_text(session, "id"), id);
 	r = cli_call(cli, "DELETE", path, NULL, &a, fault);
-	if (r == 0) {
-		r = settle(cli, session, &a, fault);
-	}
-	if (r < 0) {
-		return r;
-	}
-	if (args_has(args, "json")) {
-		return cli_print_json(a);
-	}
-	printf("%s has its disk back\n", json_text(a, "name"));
-	return 0;
+	return r < 0 ? r : finish(cli, args, session, &a, say_detached, fault);
 }
 
 static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
@@ -200,23 +219,27 @@ const struct command cmd_disk_detach = {
 
 static int run_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	_cleanup_free_ char *session = NULL;
-	_cleanup_free_ char *path = NULL;
-	_cleanup_(json_decrefp) json_t *answer = NULL;
-	const json_t *items;
+	_cleanup_(json_decrefp) json_t *session = NULL;
+	json_t *items, *a;
+	size_t i;
 	int r;
 
-	r = session_id(args_word(args, 0), &session, fault);
+	r = session_get(cli, args_word(args, 0), &session, fault);
 	if (r < 0) {
 		return r;
 	}
-	path = rest_path("/v1/sessions/%s/attachments", session);
-	r = cli_call(cli, "GET", path, NULL, &answer, fault);
-	if (r < 0) {
-		return r;
+	items = json_object_get(session, "attachments");
+	if (args_has(args, "json")) {
+		return cli_print_json(items);
 	}
-	items = json_object_get(answer, "items");
-	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
+	json_array_foreach(items, i, a)
+	{
+		r = add_target(session, a);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return view_list(cli, items, columns);
 }
 
 const struct command cmd_disk_list = {

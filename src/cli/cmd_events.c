@@ -5,9 +5,9 @@
 
 #include "cleanup.h"
 #include "commands.h"
+#include "event_text.h"
 #include "parse.h"
 #include "session.h"
-#include "table.h"
 #include "view.h"
 
 struct watch {
@@ -20,8 +20,7 @@ static int print_event(const char *type, const char *id, const char *data, void 
 	struct watch *w = user;
 	_cleanup_(json_decrefp) json_t *event = NULL;
 	_cleanup_free_ char *at = NULL;
-	_cleanup_free_ char *details = NULL;
-	_cleanup_free_ char *clean = NULL;
+	_cleanup_free_ char *text = NULL;
 	const char *object;
 
 	if (w->as_json) {
@@ -32,12 +31,10 @@ static int print_event(const char *type, const char *id, const char *data, void 
 			return -EPROTO;
 		}
 		at = view_time(json_object_get(event, "at"));
-		details = json_dumps(json_object_get(event, "data"), JSON_COMPACT);
-		clean = text_clean(details ? details : "{}");
+		text = event_text(event);
 		object = json_text(event, "session") ? json_text(event, "session")
 						     : json_text(event, "vm");
-		printf("%s  %-22s  %-18s  %s\n", at ? at : "?", type, object ? object : "-",
-		       clean ? clean : "");
+		printf("%s  %-20s  %s\n", at ? at : "?", object ? object : "-", text ? text : "?");
 	}
 	if (fflush(stdout) == EOF) {
 		return -EPIPE;

@@ -9,20 +9,41 @@
 
 static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
 
-static int list(struct cli *cli, const struct args *args, const char *path,
+typedef int (*get_items_fn)(struct cli *cli, const char *path, json_t **ret_items,
+			    struct fault *fault);
+
+static int list(struct cli *cli, const struct args *args, get_items_fn get, const char *path,
 		const struct view_column *columns, struct fault *fault)
 {
-	_cleanup_(json_decrefp) json_t *answer = NULL;
-	const json_t *items;
+	_cleanup_(json_decrefp) json_t *items = NULL;
 	int r;
 
-	r = cli_call(cli, "GET", path, NULL, &answer, fault);
+	r = get(cli, path, &items, fault);
 	if (r < 0) {
 		return r;
 	}
-	items = json_object_get(answer, "items");
 	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
 }
+
+/* --rights A,B into the body; nothing when it is not given. */
+static int put_rights(json_t *body, const struct args *args)
+{
+	const char *list = args_value(args, "rights");
+	json_t *rights = list ? json_array() : NULL;
+
+	for (const char *p = list; p && *p;) {
+		size_t len = strcspn(p, ",");
+
+		if (len > 0 && json_array_append_new(rights, json_stringn(p, len)) < 0) {
+			json_decref(rights);
+			return -ENOMEM;
+		}
+		p += len + (p[len] == ',');
+	}
+	return rights && json_object_set_new(body, "rights", rights) < 0 ? -ENOMEM : 0;
+}
+
+#define RIGHTS_TEXT "Rights: view, type, debug, memory, disk-read, disk-write, power, admin."
 
 /* ---- tokens */
 
@@ -30,14 +51,16 @@ static const struct view_column token_columns[] = {
 	{ "ID", "id" },
 	{ "USER", "user" },
 	{ "NAME", "name" },
+	{ "RIGHTS", "rights", view_names },
 	{ "MADE", "created", view_time },
+	{ "USED", "last_used", view_time },
 	{ "LEFT", "expires", view_lease },
 	VIEW_END,
 };
 
 static int run_token_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	return list(cli, args, "/v1/tokens", token_columns, fault);
+	return list(cli, args, cli_list, "/v1/tokens", token_columns, fault);
 }
 
 const struct command cmd_token_list = {
@@ -60,6 +83,11 @@ static int run_token_create(struct cli *cli, const struct args *args, struct fau
 			 args_value(args, "user"));
 	if (!body) {
 		return fault_set(fault, FAULT_BAD_VALUE, "names must be UTF-8");
+	}
+	r = put_rights(body, args);
+	if (r < 0) {
+		json_decref(body);
+		return r;
 	}
 	if (ttl) {
 		if (parse_duration(ttl, &ttl_usec) < 0 || ttl_usec < USEC_PER_SEC) {
@@ -86,6 +114,7 @@ static int run_token_create(struct cli *cli, const struct args *args, struct fau
 static const struct option_def token_create_options[] = {
 	{ "name", 'n', "TEXT", "what it is for" },
 	{ "user", 'u', "USER", "for somebody else (administrators)" },
+	{ "rights", 'r', "A,B", "only these of the user's rights (default: all)" },
 	{ "ttl", 't', "TIME", "how long it is good for, e.g. 30d (default: no end)" },
 	OPTION_JSON,
 	OPTION_END,
@@ -95,6 +124,7 @@ const struct command cmd_token_create = {
 	.name = "token create",
 	.words = "",
 	.summary = "make a token; its secret is printed once",
+	.text = RIGHTS_TEXT,
 	.options = token_create_options,
 	.run = run_token_create,
 };
@@ -120,14 +150,14 @@ const struct command cmd_token_revoke = {
 
 static const struct view_column user_columns[] = {
 	{ "NAME", "name" },
-	{ "ADMIN", "admin" },
+	{ "RIGHTS", "rights", view_names },
 	{ "SINCE", "created", view_time },
 	VIEW_END,
 };
 
 static int run_user_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	return list(cli, args, "/v1/users", user_columns, fault);
+	return list(cli, args, cli_list, "/v1/users", user_columns, fault);
 }
 
 const struct command cmd_user_list = {
@@ -150,17 +180,24 @@ static int print_made(const struct args *args, const json_t *made, const char *w
 static int run_user_create(struct cli *cli, const struct args *args, struct fault *fault)
 {
 	_cleanup_(json_decrefp) json_t *user = NULL;
+	json_t *body = json_pack("{s:s}", "name", args_word(args, 0));
 	int r;
 
-	r = cli_call(cli, "POST", "/v1/users",
-		     json_pack("{s:s, s:b}", "name", args_word(args, 0), "admin",
-			       args_has(args, "admin")),
-		     &user, fault);
+	if (!body) {
+		return fault_set(fault, FAULT_BAD_VALUE, "names must be UTF-8");
+	}
+	r = put_rights(body, args);
+	if (r < 0) {
+		json_decref(body);
+		return r;
+	}
+	r = cli_call(cli, "POST", "/v1/users", body, &user, fault);
 	return r < 0 ? r : print_made(args, user, "user");
 }
 
 static const struct option_def user_create_options[] = {
-	{ "admin", 0, NULL, "may do everything, everywhere" },
+	{ "rights", 'r', "A,B",
+	  "rights in every project, e.g. admin for an administrator (default: none)" },
 	OPTION_JSON,
 	OPTION_END,
 };
@@ -177,40 +214,22 @@ const struct command cmd_user_create = {
 
 /* ---- projects */
 
-static char *members(const json_t *value)
-{
-	json_t *names = json_array(), *m;
-	char *text;
-	size_t i;
-
-	json_array_foreach((json_t *)value, i, m)
-	{
-		if (json_array_append(names, json_object_get(m, "user")) < 0) {
-			json_decref(names);
-			return NULL;
-		}
-	}
-	text = view_names(names);
-	json_decref(names);
-	return text;
-}
-
 static const struct view_column project_columns[] = {
 	{ "NAME", "name" },
+	{ "YOUR RIGHTS", "rights", view_names },
 	{ "SINCE", "created", view_time },
-	{ "MEMBERS", "members", members },
 	VIEW_END,
 };
 
 static int run_project_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	return list(cli, args, "/v1/projects", project_columns, fault);
+	return list(cli, args, cli_list, "/v1/projects", project_columns, fault);
 }
 
 const struct command cmd_project_list = {
 	.name = "project list",
 	.words = "",
-	.summary = "list projects and their members",
+	.summary = "list projects and what you may do in them",
 	.options = json_only,
 	.run = run_project_list,
 };
@@ -231,6 +250,27 @@ const struct command cmd_project_create = {
 	.summary = "make a project (administrators)",
 	.options = json_only,
 	.run = run_project_create,
+};
+
+static const struct view_column member_columns[] = {
+	{ "USER", "user" },
+	{ "RIGHTS", "rights", view_names },
+	VIEW_END,
+};
+
+static int run_project_members(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_free_ char *path = rest_path("/v1/projects/%s/members", args_word(args, 0));
+
+	return list(cli, args, cli_items, path, member_columns, fault);
+}
+
+const struct command cmd_project_members = {
+	.name = "project members",
+	.words = "PROJECT",
+	.summary = "list who may do what in a project",
+	.options = json_only,
+	.run = run_project_members,
 };
 
 static int run_project_member(struct cli *cli, const struct args *args, struct fault *fault)
@@ -293,10 +333,9 @@ static char *memberships(const json_t *value)
 
 static const struct view_column whoami_columns[] = {
 	{ "user", "user" },
-	{ "admin", "admin" },
+	{ "rights everywhere", "rights", view_names },
 	{ "projects", "projects", memberships },
-	{ "token", "token.id" },
-	{ "token left", "token.expires", view_lease },
+	{ "token", "token" },
 	VIEW_END,
 };
 

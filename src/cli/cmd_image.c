@@ -54,15 +54,13 @@ static const struct view_column show_columns[] = {
 
 static int run_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	_cleanup_(json_decrefp) json_t *answer = NULL;
-	const json_t *items;
+	_cleanup_(json_decrefp) json_t *items = NULL;
 	int r;
 
-	r = cli_call(cli, "GET", "/v1/images", NULL, &answer, fault);
+	r = cli_items(cli, "/v1/images", &items, fault);
 	if (r < 0) {
 		return r;
 	}
-	items = json_object_get(answer, "items");
 	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
 }
 

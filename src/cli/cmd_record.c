@@ -19,7 +19,7 @@ static const struct view_column columns[] = {
 	VIEW_END,
 };
 
-static int recordings(struct cli *cli, const char *word, char **ret_session, json_t **ret_answer,
+static int recordings(struct cli *cli, const char *word, char **ret_session, json_t **ret_items,
 		      struct fault *fault)
 {
 	_cleanup_free_ char *path = NULL;
@@ -30,21 +30,19 @@ static int recordings(struct cli *cli, const char *word, char **ret_session, jso
 		return r;
 	}
 	path = rest_path("/v1/sessions/%s/recordings", *ret_session);
-	return cli_call(cli, "GET", path, NULL, ret_answer, fault);
+	return cli_items(cli, path, ret_items, fault);
 }
 
 static int run_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
 	_cleanup_free_ char *session = NULL;
-	_cleanup_(json_decrefp) json_t *answer = NULL;
-	const json_t *items;
+	_cleanup_(json_decrefp) json_t *items = NULL;
 	int r;
 
-	r = recordings(cli, args_word(args, 0), &session, &answer, fault);
+	r = recordings(cli, args_word(args, 0), &session, &items, fault);
 	if (r < 0) {
 		return r;
 	}
-	items = json_object_get(answer, "items");
 	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
 }
 
@@ -63,15 +61,13 @@ static int find(struct cli *cli, const char *word, const char *name, char **ret_
 		struct fault *fault)
 {
 	_cleanup_free_ char *session = NULL;
-	_cleanup_(json_decrefp) json_t *answer = NULL;
-	const json_t *items;
+	_cleanup_(json_decrefp) json_t *items = NULL;
 	int r;
 
-	r = recordings(cli, word, &session, &answer, fault);
+	r = recordings(cli, word, &session, &items, fault);
 	if (r < 0) {
 		return r;
 	}
-	items = json_object_get(answer, "items");
 	if (!name && json_array_size(items) == 0) {
 		return fault_set(fault, FAULT_NOT_FOUND, "session %s has no recording", session);
 	}

@@ -4,9 +4,9 @@
 
 #include "cleanup.h"
 #include "commands.h"
+#include "event_text.h"
 #include "parse.h"
 #include "session.h"
-#include "table.h"
 #include "view.h"
 
 /* Ending means giving disks back and removing the D-VM; a guest that does not let go is forced
@@ -21,7 +21,7 @@ static const struct view_column list_columns[] = {
 	{ "TARGETS", "targets", view_names },
 	{ "STACKS", "stacks", view_names },
 	{ "OWNER", "owner" },
-	{ "SINCE", "created", view_time },
+	{ "SINCE", "state_at", view_time },
 	{ "LEASE", "lease_expires", view_lease },
 	VIEW_END,
 };
@@ -46,9 +46,9 @@ static char *attachments(const json_t *value)
 
 	json_array_foreach((json_t *)value, i, a)
 	{
-		json_t *line = json_sprintf("%s of %s (%s, %s)", json_text(a, "kind"),
-					    json_text(a, "name"), json_text(a, "mode"),
-					    json_text(a, "state"));
+		json_t *line =
+			json_sprintf("%s of %s (%s, %s)", json_text(a, "kind"), json_text(a, "vm"),
+				     json_text(a, "mode"), json_text(a, "state"));
 
 		if (!line || json_array_append_new(lines, line) < 0) {
 			json_decref(lines);
@@ -75,6 +75,7 @@ static const struct view_column show_columns[] = {
 	{ "ready", "ready_at", view_time },
 	{ "lease left", "lease_expires", view_lease },
 	{ "ended", "ended", view_time },
+	{ "because", "end_reason" },
 	{ "fault", "fault.message" },
 	VIEW_END,
 };
@@ -240,26 +241,43 @@ const struct command cmd_session_renew = {
 	.run = run_renew,
 };
 
-static char *elapsed(const json_t *value)
-{
-	return strf("%.3f s", json_number_value(value) / 1000);
-}
-
 static const struct view_column timeline_columns[] = {
-	{ "AFTER", "elapsed_ms", elapsed },
+	{ "AFTER", "after" },
 	{ "TIME", "at", view_time },
-	{ "KIND", "kind" },
-	{ "NAME", "name" },
-	{ "DETAIL", "detail" },
+	{ "WHAT", "text" },
 	VIEW_END,
 };
+
+/* Adds to each event what people want to read: its time since the first, and a sentence. */
+static int explain(json_t *events)
+{
+	usec_t start = 0, at;
+	json_t *event;
+	size_t i;
+
+	json_array_foreach(events, i, event)
+	{
+		_cleanup_free_ char *text = event_text(event);
+
+		if (view_parse_time(json_text(event, "at"), &at) < 0) {
+			at = start;
+		}
+		start = i == 0 ? at : start;
+		if (!text || json_object_set_new(event, "text", json_string(text)) < 0 ||
+		    json_object_set_new(
+			    event, "after",
+			    json_sprintf("%.3f s", (double)(at - start) / USEC_PER_SEC)) < 0) {
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
 
 static int run_timeline(struct cli *cli, const struct args *args, struct fault *fault)
 {
 	_cleanup_free_ char *id = NULL;
 	_cleanup_free_ char *path = NULL;
-	_cleanup_(json_decrefp) json_t *timeline = NULL;
-	const json_t *items;
+	_cleanup_(json_decrefp) json_t *events = NULL;
 	int r;
 
 	r = session_id(args_word(args, 0), &id, fault);
@@ -267,13 +285,15 @@ static int run_timeline(struct cli *cli, const struct args *args, struct fault *
 		return r;
 	}
 	path = rest_path("/v1/sessions/%s/timeline", id);
-	r = cli_call(cli, "GET", path, NULL, &timeline, fault);
+	r = cli_list(cli, path, &events, fault);
 	if (r < 0) {
 		return r;
 	}
-	items = json_object_get(timeline, "items");
-	return args_has(args, "json") ? cli_print_json(items)
-				      : view_list(cli, items, timeline_columns);
+	if (args_has(args, "json")) {
+		return cli_print_json(events);
+	}
+	r = explain(events);
+	return r < 0 ? r : view_list(cli, events, timeline_columns);
 }
 
 const struct command cmd_session_timeline = {

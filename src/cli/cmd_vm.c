@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvm vm: the inventory. */
+#include <string.h>
+
 #include "cleanup.h"
 #include "commands.h"
 #include "parse.h"
 #include "view.h"
+
+static char *fenced(const json_t *value)
+{
+	return strdup(json_is_true(value) ? "fenced" : "");
+}
 
 static const struct view_column list_columns[] = {
 	{ "NAME", "name" },
 	{ "ID", "id" },
 	{ "PROJECT", "project" },
 	{ "STATE", "state" },
+	{ "SINCE", "state_at", view_time },
+	{ "FENCE", "fenced", fenced },
 	{ "SESSION", "session" },
-	{ "SINCE", "created", view_time },
 	VIEW_END,
 };
 
@@ -63,7 +71,9 @@ static const struct view_column show_columns[] = {
 	{ "project", "project" },
 	{ "state", "state" },
 	{ "session", "session" },
-	{ "since", "created", view_time },
+	{ "since", "state_at", view_time },
+	{ "fenced", "fenced" },
+	{ "adopted", "created", view_time },
 	{ "memory (MiB)", "hardware.memory_mib" },
 	{ "vCPUs", "hardware.vcpus" },
 	{ "disks", "hardware.disks", disks },
@@ -163,6 +173,33 @@ const struct command cmd_vm_adopt = {
 		"console's text, so that what came before a hang can be read later.",
 	.options = adopt_options,
 	.run = run_adopt,
+};
+
+static const struct view_column domain_columns[] = {
+	{ "DOMAIN", "domain" },
+	{ "STATE", "state" },
+	VIEW_END,
+};
+
+static int run_domains(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_(json_decrefp) json_t *items = NULL;
+	int r;
+
+	r = cli_items(cli, "/v1/domains", &items, fault);
+	if (r < 0) {
+		return r;
+	}
+	return args_has(args, "json") ? cli_print_json(items)
+				      : view_list(cli, items, domain_columns);
+}
+
+const struct command cmd_vm_domains = {
+	.name = "vm domains",
+	.words = "",
+	.summary = "list libvirt domains that could be adopted",
+	.options = json_only,
+	.run = run_domains,
 };
 
 static int run_release(struct cli *cli, const struct args *args, struct fault *fault)

@@ -7,8 +7,8 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "event_text.h"
 #include "parse.h"
-#include "table.h"
 #include "view.h"
 
 /* A step shows this much later than it happened, at most. */
@@ -50,17 +50,35 @@ static bool state_is(const json_t *session, const char *state)
 	return s && strcmp(s, state) == 0;
 }
 
+const char *session_target(const json_t *session, const char *vm)
+{
+	const json_t *target;
+	size_t i;
+
+	json_array_foreach(json_object_get(session, "targets"), i, target)
+	{
+		const char *id = json_text(target, "vm"), *name = json_text(target, "name");
+
+		if (id && name && (strcmp(id, vm) == 0 || strcmp(name, vm) == 0)) {
+			return name;
+		}
+	}
+	return NULL;
+}
+
 bool session_is_over(const json_t *session)
 {
 	return state_is(session, "ended") || state_is(session, "failed");
 }
 
-/* Prints what stands in the timeline from *io_seen on. */
-static int print_new_steps(struct cli *cli, const char *id, size_t *io_seen, struct fault *fault)
+/* Prints what stands in the timeline behind event *io_seen, with its time since `created`. */
+static int print_new_steps(struct cli *cli, const char *id, usec_t created, json_int_t *io_seen,
+			   struct fault *fault)
 {
-	_cleanup_free_ char *path = rest_path("/v1/sessions/%s/timeline", id);
+	_cleanup_free_ char *path = strf(
+		"/v1/sessions/%s/timeline?limit=200&after=%" JSON_INTEGER_FORMAT, id, *io_seen);
 	_cleanup_(json_decrefp) json_t *answer = NULL;
-	json_t *items, *item;
+	json_t *event;
 	size_t i;
 	int r;
 
@@ -68,27 +86,19 @@ static int print_new_steps(struct cli *cli, const char *id, size_t *io_seen, str
 	if (r < 0) {
 		return r;
 	}
-	items = json_object_get(answer, "items");
-	json_array_foreach(items, i, item)
+	json_array_foreach(json_object_get(answer, "items"), i, event)
 	{
-		const char *name = json_text(item, "name"), *detail = json_text(item, "detail");
-		_cleanup_free_ char *text = NULL;
-		_cleanup_free_ char *clean = NULL;
+		_cleanup_free_ char *text = event_text(event);
+		usec_t at;
 
-		if (i < *io_seen || !name) {
-			continue;
-		}
-		text = strf("%s%s%s", name, detail && detail[0] ? ": " : "", detail ? detail : "");
-		clean = text ? text_clean(text) : NULL;
-		if (!clean) {
+		if (!text) {
 			return -ENOMEM;
 		}
-		cli_print_step(cli,
-			       (usec_t)json_integer_value(json_object_get(item, "elapsed_ms")) *
-				       USEC_PER_MSEC,
-			       clean);
+		if (view_parse_time(json_text(event, "at"), &at) == 0) {
+			cli_print_step(cli, at > created ? at - created : 0, text);
+		}
+		*io_seen = json_integer_value(json_object_get(event, "id"));
 	}
-	*io_seen = json_array_size(items);
 	return 0;
 }
 
@@ -114,7 +124,8 @@ int session_wait(struct cli *cli, const char *id, enum session_wait until, usec_
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
 	usec_t end = clock_monotonic() + timeout;
-	size_t seen = 0;
+	json_int_t seen = 0;
+	usec_t created = 0;
 	int r;
 
 	for (;;) {
@@ -128,7 +139,11 @@ int session_wait(struct cli *cli, const char *id, enum session_wait until, usec_
 		done = session_is_over(session) ||
 		       (until == SESSION_WAIT_READY && state_is(session, "ready"));
 		if (steps) {
-			r = print_new_steps(cli, id, &seen, fault);
+			if (view_parse_time(json_text(session, "created"), &created) < 0) {
+				return fault_set(fault, FAULT_PROTOCOL,
+						 "the server's answer is not a session");
+			}
+			r = print_new_steps(cli, id, created, &seen, fault);
 			if (r < 0) {
 				return r;
 			}

@@ -9,6 +9,8 @@
 /* A session as users write it, "s-…", "s-….dvm" or "root@s-….dvm", into its id. */
 int session_id(const char *word, char **ret, struct fault *fault) _must_check_;
 int session_get(struct cli *cli, const char *word, json_t **ret, struct fault *fault) _must_check_;
+/* Name of the target that `vm`, an id or a name, means; NULL: none of the session's. */
+const char *session_target(const json_t *session, const char *vm);
 /* True when nothing more happens in this state ("ended", "failed"). */
 bool session_is_over(const json_t *session);
 

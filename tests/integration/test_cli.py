@@ -101,12 +101,12 @@ def commands(dvm):
 
 def test_lists_are_tables_and_json(server, dvm):
     vm = {"id": "v-1", "name": "patient", "project": "demo", "state": "running", "session": None,
-          "created": "2026-11-23T09:13:00.123Z"}
+          "state_at": "2026-11-23T09:13:00.123Z", "fenced": False, "created": "2026-11-23T09:13:00.123Z"}
     server.on("GET /v1/vms?limit=200", (200, {"items": [vm], "next": "v-1"}))
     server.on("GET /v1/vms?limit=200&after=v-1", (200, {"items": [dict(vm, name="second\x1b[2J")], "next": None}))
     lines = dvm("vm", "list").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "ID", "PROJECT", "STATE", "SESSION", "SINCE"]
-    assert lines[1].split()[:5] == ["patient", "v-1", "demo", "running", "-"]
+    assert lines[0].split() == ["NAME", "ID", "PROJECT", "STATE", "SINCE", "FENCE", "SESSION"]
+    assert lines[1].split()[:4] == ["patient", "v-1", "demo", "running"]
     assert lines[2].startswith("second?[2J ")
     assert [v["id"] for v in json.loads(dvm("vm", "list", "--json").stdout)] == ["v-1", "v-1"]
     assert server.requests[0][1]["Authorization"] == "Bearer secret"
@@ -170,11 +170,12 @@ def test_no_token_over_the_network_in_the_clear(dvm):
 
 
 def test_debug(server, dvm):
-    timeline = [{"at": "2026-11-23T09:13:00.123Z", "elapsed_ms": 0, "kind": "state", "name": "requested", "detail": ""},
-                {"at": "2026-11-23T09:13:04.123Z", "elapsed_ms": 4000, "kind": "state", "name": "ready", "detail": ""}]
+    events = [{"id": 7, "at": "2026-11-23T09:13:00.123Z", "type": "session.state", "data": {"from": None, "to": "requested"}},
+              {"id": 9, "at": "2026-11-23T09:13:04.123Z", "type": "session.state", "data": {"from": "x", "to": "ready"}}]
     server.on("POST /v1/sessions", (201, dict(SESSION, state="requested")))
     server.on("GET /v1/sessions/s-7m2x9qkd", (200, dict(SESSION, state="provisioning")), (200, SESSION))
-    server.on("GET /v1/sessions/s-7m2x9qkd/timeline", (200, {"items": timeline[:1]}), (200, {"items": timeline}))
+    server.on("GET /v1/sessions/s-7m2x9qkd/timeline?limit=200&after=0", (200, {"items": events[:1], "next": 7}))
+    server.on("GET /v1/sessions/s-7m2x9qkd/timeline?limit=200&after=7", (200, {"items": events[1:], "next": 9}))
     r = dvm("debug", "patient", "--stack", "disk,net", "--attach", "console", "--lease", "90m", "--json")
     assert r.returncode == 0, r.stderr
     out = json.loads(r.stdout)
@@ -192,25 +193,33 @@ def test_debug_says_why_it_failed(server, dvm):
     fault = {"code": "image-damaged", "message": "The image is damaged.", "hint": "Build it again."}
     server.on("POST /v1/sessions", (201, dict(SESSION, state="requested")))
     server.on("GET /v1/sessions/s-7m2x9qkd", (200, dict(SESSION, state="failed", fault=fault)))
-    server.on("GET /v1/sessions/s-7m2x9qkd/timeline", (200, {"items": []}))
+    server.on("GET /v1/sessions/s-7m2x9qkd/timeline?limit=200&after=0", (200, {"items": [], "next": None}))
     r = dvm("debug", "patient")
     assert r.returncode == 7 and r.stderr.endswith("dvm: The image is damaged.\nhint: Build it again.\n")
 
 
 def test_disk(server, dvm):
-    a = {"id": "a-4n8r2c6b", "vm": "v-1", "name": "patient", "kind": "disk", "mode": "rw", "state": "attaching",
-         "devices": [], "fault": None}
+    a = {"id": "a-4n8r2c6b", "vm": "v-3k9w5t1z", "kind": "disk", "mode": "rw", "state": "wanted",
+         "devices": [], "created": "2026-11-23T09:13:00.123Z", "fault": None}
+    attached = dict(a, state="attached", devices=["t0-vda"])
     base = "/v1/sessions/s-7m2x9qkd/attachments"
+    server.on("GET /v1/sessions/s-7m2x9qkd", (200, SESSION))
     server.on(f"POST {base}", (202, a))
-    server.on(f"GET {base}/a-4n8r2c6b", (200, a), (200, dict(a, state="attached", devices=["t0-vda"])))
+    server.on(f"GET {base}/a-4n8r2c6b", (200, a), (200, attached))
     r = dvm("disk", "attach", "s-7m2x9qkd", "--rw")
-    assert r.returncode == 0 and "t0-vda" in r.stdout
+    assert r.returncode == 0 and "t0-vda, under /dev/target/patient" in r.stdout
     assert server.seen(f"POST {base}")[0][2] == {"kind": "disk", "mode": "rw"}
-    server.on(f"GET {base}", (200, {"items": [dict(a, id="a-old", state="detached"), dict(a, state="attached")]}))
-    server.on(f"DELETE {base}/a-4n8r2c6b", (200, dict(a, state="detached")))
-    assert dvm("disk", "detach", "root@s-7m2x9qkd.dvm", "patient").returncode == 0
-    server.on(f"GET {base}", (200, {"items": []}))
-    assert dvm("disk", "detach", "s-7m2x9qkd").returncode == 5
+
+    server.on("GET /v1/sessions/s-7m2x9qkd", (200, dict(SESSION, attachments=[dict(a, id="a-old", state="gone"), attached])))
+    server.on(f"DELETE {base}/a-4n8r2c6b", (200, dict(a, state="gone")))
+    assert dvm("disk", "list", "s-7m2x9qkd").stdout.splitlines()[2].split()[1] == "patient"
+    assert dvm("disk", "detach", "root@s-7m2x9qkd.dvm", "patient").stdout == "patient has its disk back\n"
+    assert dvm("disk", "detach", "s-7m2x9qkd", "other").returncode == 5
+
+    fault = {"code": "vm-running", "message": "The VM runs.", "hint": "Stop it."}
+    server.on(f"POST {base}", (202, dict(a, state="gone", fault=fault)))
+    r = dvm("disk", "attach", "s-7m2x9qkd")
+    assert r.returncode == 5 and r.stderr == "dvm: The VM runs.\nhint: Stop it.\n"
 
 
 def test_events(server, dvm):
@@ -219,7 +228,7 @@ def test_events(server, dvm):
     first = f": hi\n\nid: 41\nevent: session.state\ndata: {json.dumps(event)}\n\n".encode()
     server.on("GET /v1/events", (200, first), (200, first))
     r = dvm("events", "--count", "2")
-    assert r.returncode == 0 and r.stdout.count("session.state") == 2 and '{"to":"ready"}' in r.stdout
+    assert r.returncode == 0 and r.stdout.count("s-7m2x9qkd            ready\n") == 2
     # It came back where it was.
     assert [s[1].get("Last-Event-ID") for s in server.seen("GET /v1/events")] == [None, "41"]
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "cleanup.h"
@@ -23,13 +24,25 @@ char *layout_path(const char *state, const char *name)
 
 int layout_make(const char *state, struct fault *fault)
 {
-	static const char *const dirs[] = { "",	   "images", "recordings", "consoles", "tls",
-					    "log", "run",    "run/relay",  "run/dvm" };
+	/* As root, the gate and the D-VMs are users of their own, who pass through these to what is
+	 * theirs. */
+	static const struct {
+		const char *name;
+		bool passed_through;
+	} dirs[] = {
+		{ "", true },	       { "images", false },   { "recordings", false },
+		{ "consoles", false }, { "tls", false },      { "log", false },
+		{ "run", true },       { "run/relay", true }, { "run/dvm", false },
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-		_cleanup_free_ char *path = layout_path(state, dirs[i]);
+		_cleanup_free_ char *path = layout_path(state, dirs[i].name);
+		bool pass = dirs[i].passed_through && geteuid() == 0;
 		int r = path ? dir_make(path, 0700) : -ENOMEM;
 
+		if (r == 0 && pass && chmod(path, 0711) < 0) {
+			r = -errno;
+		}
 		if (r < 0) {
 			return fault_set(fault, FAULT_BAD_VALUE, "cannot make %s: %s",
 					 path ? path : state, strerror(-r));

@@ -11,7 +11,7 @@
 
 /* STATE/NAME; NULL: no memory. */
 char *layout_path(const char *state, const char *name);
-/* The folders, 0700. */
+/* The folders: 0700, or 0711 where another user of ours passes through. */
 int layout_make(const char *state, struct fault *fault) _must_check_;
 
 /* Makes the first token with dvmd where there is none yet. dvmd must not run. */
