@@ -164,7 +164,7 @@ class PinnedConnection(http.client.HTTPSConnection):
     """TLS to the key that the pin names, whoever signed it; as the command line does."""
 
     def __init__(self, host, port, pin, timeout):
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         super().__init__(host, port, timeout=timeout, context=context)
