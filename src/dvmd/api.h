@@ -8,5 +8,5 @@ struct api;
 
 /* Listens; requests are served from the loop. */
 int api_new(struct dvmd *d, struct api **ret, struct fault *fault) _must_check_;
-/* Answers what is open with FAULT_CANCELLED and stops. */
+/* Drops every connection; answers that come later go nowhere. */
 struct api *api_free(struct api *a);
