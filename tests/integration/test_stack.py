@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dvmd, dvm-hostd, relays and the agent together, on the fake hypervisor: each of them dies in each state of a session, and it
+always comes to `ready` or to a clean end."""
+import contextlib
+import os
+import pathlib
+import signal
+import sys
+
+import pytest
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "lib"), str(TESTS / "integration/lib")]
+import hosttest  # noqa: E402
+from dvmd import Dvmd, Problem, wait_for  # noqa: E402
+
+# Where dvmd can be held, so that another program can be killed in that state.
+HOLDS = ["before.authorize", "before.place", "before.choose-image", "before.provision", "after.provision",
+         "before.attach", "after.attach", "ready", "before.release", "after.release"]
+
+
+class Stack:
+    def __init__(self, host):
+        self.host = host
+        self.dvmd = Dvmd(host.state)
+        self.dvmd.failpoints = host.folder / "dvmd-failpoints"
+        self.dvmd.bootstrap()
+        self.dvmd.start()
+        self.uuid = host.fake.call("script.define", name="patient", disks=[{"dev": "vda"}])["uuid"]
+        self.vm = wait_for(self.adopt, what="the host")
+
+    def adopt(self):
+        try:
+            return self.dvmd.adopt("patient")
+        except Problem as problem:
+            assert problem.code == "host-away"
+            return None
+
+    def relay(self, name):
+        return self.host.relay_pids().get(name)
+
+    def nothing_left(self):
+        assert self.host.call("session.list")["sessions"] == []
+        assert set(self.host.relay_pids()) <= {self.vm}
+        assert not list((self.host.state / "run/dvm").glob("s-*"))
+        assert not [d for d in self.host.fake.call("domain.list")["domains"] if d["name"] != "patient"]
+        assert not self.dvmd.ask("GET", f"/v1/vms/{self.vm}")["fenced"]
+
+    def finish(self, session):
+        self.dvmd.end(session)
+        row = self.dvmd.wait_state(session, "ended", "failed", timeout=60)
+        self.nothing_left()
+        return row
+
+
+@pytest.fixture
+def stack():
+    with hosttest.Host() as host:
+        hosttest.image_make(host.state / "images")
+        s = Stack(host)
+        yield s
+        with contextlib.suppress(Problem):
+            s.dvmd.ask("DELETE", f"/v1/vms/{s.vm}")
+        s.dvmd.stop()
+
+
+def test_straight_way(stack):
+    session = stack.dvmd.create("patient", stacks=["disk"], attach=["console", "disk"])
+    row = stack.dvmd.wait_state(session, "ready", "failed")
+    assert row["state"] == "ready", row["fault"]
+    assert sorted((a["kind"], a["state"]) for a in row["attachments"]) == [("console", "attached"),
+                                                                           ("disk", "attached")]
+    disk = [a for a in row["attachments"] if a["kind"] == "disk"][0]
+    stack.dvmd.ask("DELETE", f"/v1/sessions/{session}/attachments/{disk['id']}")
+    assert stack.dvmd.ask("POST", f"/v1/vms/{stack.vm}/actions", {"action": "on"})["state"] == "running"
+    assert b"login: " in stack.host.read_console(stack.vm, b"login: ")
+    assert stack.finish(session)["state"] == "ended"
+    names = [r["name"] for r in stack.dvmd.ask("GET", f"/v1/sessions/{session}/recordings")["items"]]
+    assert names == ["patient"]
+
+
+def hold(stack, where):
+    """A session that stands there, with dvmd asleep; for `ready`, awake."""
+    ending = where.endswith("release")
+    if ending or where == "ready":
+        session = stack.dvmd.create("patient", attach=["disk"])
+        stack.dvmd.wait_state(session, "ready")
+        if where == "ready":
+            return session
+    stack.dvmd.arm(f"engine.{where}=once-sleep:1500")
+    if ending:
+        stack.dvmd.end(session)
+    else:
+        session = stack.dvmd.create("patient", attach=["disk"])
+    wait_for(lambda: not stack.dvmd.failpoints.exists(), what="dvmd to be there")
+    return session
+
+
+def kill(stack, program, session):
+    if program == "dvmd":
+        stack.dvmd.kill()
+        stack.dvmd.start()
+    elif program == "dvm-hostd":
+        stack.host.restart()
+    else:
+        pid = stack.relay(session if program == "session relay" else stack.vm)
+        if not pid:
+            assert program == "session relay"
+            return
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("program", ["dvmd", "dvm-hostd", "session relay", "console relay"])
+@pytest.mark.parametrize("where", HOLDS)
+def test_killed(stack, where, program):
+    session = hold(stack, where)
+    kill(stack, program, session)
+    if not where.endswith("release"):
+        row = stack.dvmd.wait_state(session, "ready", "failed", timeout=60)
+        assert row["state"] == "ready", row["fault"]
+
+        def attached():
+            rows = stack.dvmd.session(session)
+            return rows["state"] == "ready" and all(a["state"] == "attached" for a in rows["attachments"])
+        wait_for(attached, what="everything attached")
+        wait_for(lambda: stack.host.session(session)["relay"], what="the relay")
+    row = stack.finish(session)
+    assert row["state"] == "ended", row["fault"]
