@@ -147,6 +147,12 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 		return fault_set(fault, FAULT_PROTOCOL, "the server's answer is not a session");
 	}
 	if (!args_has(args, "no-wait")) {
+		/* Whoever loses patience must know what to end. */
+		if (!args_has(args, "quiet")) {
+			_cleanup_free_ char *text = strf("session %s", json_text(session, "id"));
+
+			cli_print_step(cli, 0, text ? text : "");
+		}
 		r = session_wait(cli, json_text(session, "id"), SESSION_WAIT_READY, READY_TIMEOUT,
 				 !args_has(args, "quiet"), &ready, fault);
 		if (r < 0) {

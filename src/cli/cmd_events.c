@@ -90,7 +90,7 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 		const struct timespec pause = { .tv_sec = 1 };
 		size_t before = w.left;
 
-		r = rest_events(rest, path, &last_id, print_event, &w, fault);
+		r = rest_events(rest, path, &last_id, USEC_INFINITY, print_event, &w, fault);
 		failures = w.left != before ? 0 : failures + 1;
 		if (r < 0 &&
 		    (r != -EREMOTEIO || !fault_code_transient(fault->code) || failures > 30)) {

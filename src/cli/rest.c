@@ -34,6 +34,7 @@ struct sink {
 	struct buf head;
 	int fd;		 /* >= 0: a download */
 	struct sse *sse; /* an event stream */
+	long timeout_ms; /* of an event stream; 0: none */
 	int result;	 /* of fd or sse */
 	bool too_big;
 };
@@ -160,6 +161,7 @@ static int set_up(struct rest *r, const char *method, const char *path, const ch
 	}
 	curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
 	if (sink->sse) {
+		curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, sink->timeout_ms);
 		curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
 		curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, EVENTS_SILENCE_S);
 	} else if (sink->fd < 0) {
@@ -197,14 +199,35 @@ static void nap(unsigned ms)
 	nanosleep(&t, NULL);
 }
 
-/* Performs the request, again where that is right. 0: the status is good. */
+/* What came of curl_easy_perform(). 0: the status is good. */
+static int outcome(struct rest *r, CURLcode code, struct sink *sink, struct fault *fault)
+{
+	long status = 0;
+
+	if (sink->too_big) {
+		return fault_set(fault, FAULT_TOO_LARGE, "the server's answer is too long");
+	}
+	if (sink->result != 0) {
+		return 0; /* the sink ended it, and knows why */
+	}
+	if (code == CURLE_OPERATION_TIMEDOUT && sink->sse) {
+		return 0; /* the caller's time, or a silence that only a broken connection has */
+	}
+	if (code != CURLE_OK) {
+		return transport_fault(r->config, code, r->error, fault);
+	}
+	curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
+	return status >= 200 && status < 300 ? 0 : transport_problem(&sink->head, status, fault);
+}
+
+/* Performs the request, again where that is right: the connection broke, or dvmd is just being
+ * restarted behind the gate. */
 static int perform(struct rest *r, const char *method, const char *path, const char *body,
 		   const char *last_id, struct sink *sink, struct fault *fault)
 {
 	_cleanup_(slist_freep) struct curl_slist *headers = NULL;
 	_cleanup_free_ char *bearer = strf("Bearer %s", r->config->token);
 	char key[SECRET_LEN + 1];
-	long status = 0;
 	CURLcode code;
 	int q;
 
@@ -231,28 +254,23 @@ static int perform(struct rest *r, const char *method, const char *path, const c
 		return q;
 	}
 	for (unsigned try = 1, wait_ms = RETRY_FIRST_MS;; try++, wait_ms *= 2) {
+		bool again = try < REST_TRIES && sink->fd < 0 && !sink->sse;
+
 		buf_clear(&sink->head);
 		q = set_up(r, method, path, body, headers, sink);
 		if (q < 0) {
 			return q;
 		}
 		code = curl_easy_perform(r->curl);
-		if (!blinked(code) || try == REST_TRIES || sink->fd >= 0 || sink->sse) {
-			break;
+		if (!again || !blinked(code)) {
+			q = outcome(r, code, sink, fault);
+			if (!again || q != -EREMOTEIO || code != CURLE_OK || !fault ||
+			    fault->code != FAULT_HOST_AWAY) {
+				return q;
+			}
 		}
 		nap(wait_ms);
 	}
-	if (sink->too_big) {
-		return fault_set(fault, FAULT_TOO_LARGE, "the server's answer is too long");
-	}
-	if (sink->result != 0) {
-		return 0; /* the sink ended it, and knows why */
-	}
-	if (code != CURLE_OK) {
-		return transport_fault(r->config, code, r->error, fault);
-	}
-	curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &status);
-	return status >= 200 && status < 300 ? 0 : transport_problem(&sink->head, status, fault);
 }
 
 int rest_call(struct rest *r, const char *method, const char *path, json_t *body, json_t **ret,
@@ -301,8 +319,8 @@ int rest_download(struct rest *r, const char *path, int fd, struct fault *fault)
 	return q;
 }
 
-int rest_events(struct rest *r, const char *path, char **io_last_id, rest_event_fn fn, void *user,
-		struct fault *fault)
+int rest_events(struct rest *r, const char *path, char **io_last_id, usec_t timeout,
+		rest_event_fn fn, void *user, struct fault *fault)
 {
 	_cleanup_(sse_fini) struct sse sse;
 	_cleanup_(sink_fini) struct sink sink = { .rest = r, .fd = -1, .sse = &sse };
@@ -311,6 +329,9 @@ int rest_events(struct rest *r, const char *path, char **io_last_id, rest_event_
 
 	buf_init(&sink.head, REST_ANSWER_MAX);
 	sse_init(&sse, fn, user);
+	if (timeout != USEC_INFINITY) {
+		sink.timeout_ms = (long)(timeout / USEC_PER_MSEC) + 1;
+	}
 	q = perform(r, "GET", path, NULL, io_last_id ? *io_last_id : NULL, &sink, fault);
 	if (io_last_id && sse.id[0]) {
 		id = strdup(sse.id);

@@ -31,10 +31,11 @@ int rest_download(struct rest *r, const char *path, int fd, struct fault *fault)
 
 /* One server-sent event; return != 0 to end the stream. */
 typedef int (*rest_event_fn)(const char *type, const char *id, const char *data, void *user);
-/* GET of an event stream: 0 when the server or `fn` ended it. *io_last_id (may be NULL; freed and
- * replaced) is where to go on after a broken connection. */
-int rest_events(struct rest *r, const char *path, char **io_last_id, rest_event_fn fn, void *user,
-		struct fault *fault) _must_check_;
+/* GET of an event stream: 0 when the server, `fn` or the timeout (USEC_INFINITY: none) ended it, or
+ * a silence longer than the server's keep-alives. *io_last_id (may be NULL; freed and replaced) is
+ * where to go on after that. */
+int rest_events(struct rest *r, const char *path, char **io_last_id, usec_t timeout,
+		rest_event_fn fn, void *user, struct fault *fault) _must_check_;
 
 /* Like asprintf with %s only; each %s is percent-encoded. NULL: no memory. */
 char *rest_path(const char *fmt, ...) _printf_(1, 2);

@@ -11,9 +11,6 @@
 #include "parse.h"
 #include "view.h"
 
-/* A step shows this much later than it happened, at most. */
-#define POLL_MS 150
-
 int session_id(const char *word, char **ret, struct fault *fault)
 {
 	const char *at = strchr(word, '@');
@@ -71,37 +68,6 @@ bool session_is_over(const json_t *session)
 	return state_is(session, "ended") || state_is(session, "failed");
 }
 
-/* Prints what stands in the timeline behind event *io_seen, with its time since `created`. */
-static int print_new_steps(struct cli *cli, const char *id, usec_t created, json_int_t *io_seen,
-			   struct fault *fault)
-{
-	_cleanup_free_ char *path = strf(
-		"/v1/sessions/%s/timeline?limit=200&after=%" JSON_INTEGER_FORMAT, id, *io_seen);
-	_cleanup_(json_decrefp) json_t *answer = NULL;
-	json_t *event;
-	size_t i;
-	int r;
-
-	r = cli_call(cli, "GET", path, NULL, &answer, fault);
-	if (r < 0) {
-		return r;
-	}
-	json_array_foreach(json_object_get(answer, "items"), i, event)
-	{
-		_cleanup_free_ char *text = event_text(event);
-		usec_t at;
-
-		if (!text) {
-			return -ENOMEM;
-		}
-		if (view_parse_time(json_text(event, "at"), &at) == 0) {
-			cli_print_step(cli, at > created ? at - created : 0, text);
-		}
-		*io_seen = json_integer_value(json_object_get(event, "id"));
-	}
-	return 0;
-}
-
 static int own_fault(const json_t *session, struct fault *fault)
 {
 	const json_t *f = json_object_get(session, "fault");
@@ -119,51 +85,74 @@ static int own_fault(const json_t *session, struct fault *fault)
 	return -EREMOTEIO;
 }
 
+/* Follows the events of one session. */
+struct watch {
+	struct cli *cli;
+	bool until_ready, steps;
+	usec_t start; /* of the first event */
+};
+
+/* != 0 when the session has come to where there is nothing more to wait for. */
+static int on_event(const char *type, const char *id, const char *data, void *user)
+{
+	struct watch *w = user;
+	_cleanup_(json_decrefp) json_t *event = json_loads(data, 0, NULL);
+	_cleanup_free_ char *text = event ? event_text(event) : NULL;
+	const char *to = json_text(json_object_get(event, "data"), "to");
+	usec_t at;
+
+	if (!text) {
+		return 0;
+	}
+	if (w->steps && view_parse_time(json_text(event, "at"), &at) == 0) {
+		w->start = w->start ? w->start : at;
+		cli_print_step(w->cli, at > w->start ? at - w->start : 0, text);
+	}
+	if (strcmp(type, "session.state") != 0 || !to) {
+		return 0;
+	}
+	return strcmp(to, "ended") == 0 || strcmp(to, "failed") == 0 ||
+	       (w->until_ready && (strcmp(to, "ready") == 0 || strcmp(to, "detaching") == 0));
+}
+
 int session_wait(struct cli *cli, const char *id, enum session_wait until, usec_t timeout,
 		 bool steps, json_t **ret, struct fault *fault)
 {
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	const struct timespec pause = { .tv_nsec = 200 * 1000000L };
+	_cleanup_free_ char *path = rest_path("/v1/events?session=%s", id);
+	_cleanup_free_ char *last_id = strdup("0"); /* from the session's first event on */
+	struct watch w = { .cli = cli, .until_ready = until == SESSION_WAIT_READY, .steps = steps };
 	usec_t end = clock_monotonic() + timeout;
-	json_int_t seen = 0;
-	usec_t created = 0;
+	struct rest *rest;
 	int r;
 
-	for (;;) {
+	r = path && last_id ? cli_rest(cli, &rest, fault) : -ENOMEM;
+	while (r == 0) {
 		_cleanup_(json_decrefp) json_t *session = NULL;
-		bool done;
+		usec_t now = clock_monotonic();
 
-		r = session_get(cli, id, &session, fault);
+		r = rest_events(rest, path, &last_id, end > now ? end - now : 0, on_event, &w,
+				fault);
+		if (r == 0 || (r == -EREMOTEIO && fault_code_transient(fault->code))) {
+			r = session_get(cli, id, &session, fault);
+		}
 		if (r < 0) {
 			return r;
 		}
-		done = session_is_over(session) ||
-		       (until == SESSION_WAIT_READY && state_is(session, "ready"));
-		if (steps) {
-			if (view_parse_time(json_text(session, "created"), &created) < 0) {
-				return fault_set(fault, FAULT_PROTOCOL,
-						 "the server's answer is not a session");
-			}
-			r = print_new_steps(cli, id, created, &seen, fault);
-			if (r < 0) {
-				return r;
-			}
-		}
-		if (done && until == SESSION_WAIT_READY && !state_is(session, "ready")) {
+		if (w.until_ready && (session_is_over(session) || state_is(session, "detaching"))) {
 			return own_fault(session, fault);
 		}
-		if (until == SESSION_WAIT_READY && state_is(session, "detaching")) {
-			return own_fault(session, fault);
-		}
-		if (done) {
+		if (session_is_over(session) || (w.until_ready && state_is(session, "ready"))) {
 			if (ret) {
 				*ret = TAKE_PTR(session);
 			}
 			return 0;
 		}
-		if (clock_monotonic() > end) {
+		if (clock_monotonic() >= end) {
 			return fault_set(fault, FAULT_TIMEOUT, "session %s is still %s", id,
 					 json_text(session, "state"));
 		}
 		nanosleep(&pause, NULL);
 	}
+	return r;
 }

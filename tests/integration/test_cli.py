@@ -172,10 +172,11 @@ def test_no_token_over_the_network_in_the_clear(dvm):
 def test_debug(server, dvm):
     events = [{"id": 7, "at": "2026-11-23T09:13:00.123Z", "type": "session.state", "data": {"from": None, "to": "requested"}},
               {"id": 9, "at": "2026-11-23T09:13:04.123Z", "type": "session.state", "data": {"from": "x", "to": "ready"}}]
+    stream = [f"id: {e['id']}\nevent: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events]
     server.on("POST /v1/sessions", (201, dict(SESSION, state="requested")))
+    # The stream breaks once, and goes on where it was.
+    server.on("GET /v1/events?session=s-7m2x9qkd", (200, stream[0]), (200, stream[1]))
     server.on("GET /v1/sessions/s-7m2x9qkd", (200, dict(SESSION, state="provisioning")), (200, SESSION))
-    server.on("GET /v1/sessions/s-7m2x9qkd/timeline?limit=200&after=0", (200, {"items": events[:1], "next": 7}))
-    server.on("GET /v1/sessions/s-7m2x9qkd/timeline?limit=200&after=7", (200, {"items": events[1:], "next": 9}))
     r = dvm("debug", "patient", "--stack", "disk,net", "--attach", "console", "--lease", "90m", "--json")
     assert r.returncode == 0, r.stderr
     out = json.loads(r.stdout)
@@ -183,6 +184,8 @@ def test_debug(server, dvm):
     body = server.seen("POST /v1/sessions")[0][2]
     assert body.pop("ssh_key").startswith("ssh-ed25519 ")
     assert body == {"targets": ["patient"], "stacks": ["disk", "net"], "attach": ["console"], "lease_s": 5400}
+    seen = server.seen("GET /v1/events?session=s-7m2x9qkd")
+    assert [e[1]["Last-Event-ID"] for e in seen] == ["0", "7"]
     assert re.search(r"0\.000 s +requested\n +4\.000 s +ready\n", r.stderr)
     # The key was made for dvm, because there was none.
     key = dvm.home / ".config/dvm/id_ed25519"
@@ -193,7 +196,7 @@ def test_debug_says_why_it_failed(server, dvm):
     fault = {"code": "image-damaged", "message": "The image is damaged.", "hint": "Build it again."}
     server.on("POST /v1/sessions", (201, dict(SESSION, state="requested")))
     server.on("GET /v1/sessions/s-7m2x9qkd", (200, dict(SESSION, state="failed", fault=fault)))
-    server.on("GET /v1/sessions/s-7m2x9qkd/timeline?limit=200&after=0", (200, {"items": [], "next": None}))
+    server.on("GET /v1/events?session=s-7m2x9qkd", (200, b""))
     r = dvm("debug", "patient")
     assert r.returncode == 7 and r.stderr.endswith("dvm: The image is damaged.\nhint: Build it again.\n")
 
