@@ -276,7 +276,7 @@ static int perform(struct rest *r, const char *method, const char *path, const c
 int rest_call(struct rest *r, const char *method, const char *path, json_t *body, json_t **ret,
 	      struct fault *fault)
 {
-	_cleanup_(json_decrefp) json_t *owned = body;
+	_cleanup_(json_decrefp) _unused_ json_t *owned = body;
 	_cleanup_free_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	_cleanup_(sink_fini) struct sink sink = { .rest = r, .fd = -1 };
 	json_t *answer;
