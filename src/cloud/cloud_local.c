@@ -83,14 +83,14 @@ static void op_refuse(struct op *op)
 	}
 }
 
-static const struct fault no_memory = { .code = FAULT_INTERNAL, .message = "out of memory" };
+static const struct fault no_memory = { .code = FAULT_INTERNAL, .message = "Out of memory" };
 
 static int find_vm(struct cloud_local *c, const char *id, struct vm_row *ret, struct fault *fault)
 {
 	int r = store_vm_get(c->store, id, ret, fault);
 
 	if (r == -ENOENT) {
-		return fault_set(fault, FAULT_NOT_FOUND, "there is no such VM");
+		return fault_set(fault, FAULT_NOT_FOUND, "There is no such VM");
 	}
 	if (r == 0 && ret->state == VM_GONE) {
 		return fault_set(fault, FAULT_VM_GONE, "VM %s no longer exists", ret->name);
@@ -180,11 +180,11 @@ static int power_check(struct op *op, struct fault *fault)
 	if (op->vm.fence[0] && op->starts) {
 		if (strcmp(op->vm.fence, op->session) == 0) {
 			return fault_set(fault, FAULT_VM_FENCED,
-					 "the disks of VM %s are attached in this session",
+					 "The disks of VM %s are attached in this session",
 					 op->vm.name);
 		}
 		return fault_set(fault, FAULT_VM_FENCED,
-				 "the disks of VM %s are attached in session %s", op->vm.name,
+				 "The disks of VM %s are attached in session %s", op->vm.name,
 				 op->vm.fence);
 	}
 	return 0;
@@ -341,7 +341,7 @@ static void local_fence(struct cloud *cloud, const char *vm, const char *session
 	}
 	if (r == -EEXIST) {
 		fault_set(&op->fault, FAULT_VM_FENCED,
-			  "the disks of VM %s are attached in session %s", op->vm.name,
+			  "The disks of VM %s are attached in session %s", op->vm.name,
 			  op->vm.fence);
 	}
 	if (r < 0) {

@@ -25,7 +25,7 @@ static int refuse_not_found(struct dvmd *d, const struct principal *p, const cha
 			    const char *action, const char *kind, const char *object,
 			    struct fault *fault)
 {
-	fault_set(fault, FAULT_NOT_FOUND, "there is no %s \"%.64s\"", kind, object);
+	fault_set(fault, FAULT_NOT_FOUND, "There is no %s \"%.64s\"", kind, object);
 	return refuse(d, p, project, action, object, fault);
 }
 
@@ -38,13 +38,13 @@ int access_check(struct dvmd *d, const struct principal *p, const struct access_
 		return refuse_not_found(d, p, o->project, action, o->kind, o->id, fault);
 	}
 	if (missing) {
-		fault_set(fault, FAULT_FORBIDDEN, "the right \"%s\" is missing",
+		fault_set(fault, FAULT_FORBIDDEN, "The right \"%s\" is missing",
 			  right_name((enum right)(missing & -missing)));
 		return refuse(d, p, o->project, action, o->id, fault);
 	}
 	if (o->owner && o->change && strcmp(o->owner, p->user) != 0 && !(have & RIGHT_ADMIN)) {
 		fault_set(fault, FAULT_FORBIDDEN,
-			  "only the owner of the %s or an administrator may do this", o->kind);
+			  "Only the owner of the %s or an administrator may do this", o->kind);
 		return refuse(d, p, o->project, action, o->id, fault);
 	}
 	return 0;
@@ -56,7 +56,7 @@ int access_check_admin(struct dvmd *d, const struct principal *p, const char *ac
 	if (p->rights & RIGHT_ADMIN) {
 		return 0;
 	}
-	fault_set(fault, FAULT_FORBIDDEN, "only an administrator may do this");
+	fault_set(fault, FAULT_FORBIDDEN, "Only an administrator may do this");
 	return refuse(d, p, NULL, action, "", fault);
 }
 
@@ -86,7 +86,7 @@ static int find_by_name(struct dvmd *d, const struct principal *p, const char *r
 	int r;
 
 	if (principal_projects(p, RIGHTS_ALL, &projects) < 0) {
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	r = store_vm_by_name(d->store, projects, ref, found, &n, fault);
 	if (r < 0) {
@@ -96,7 +96,7 @@ static int find_by_name(struct dvmd *d, const struct principal *p, const char *r
 		return -ENOENT;
 	}
 	if (n > 1) {
-		fault_set(fault, FAULT_CONFLICT, "several projects have a VM \"%s\"", ref);
+		fault_set(fault, FAULT_CONFLICT, "Several projects have a VM \"%s\"", ref);
 		fault_hint(fault, "Name its project too: PROJECT/%s; or give its id.", ref);
 		return -EREMOTEIO;
 	}

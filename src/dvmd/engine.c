@@ -113,7 +113,7 @@ static int run_failpoint(struct run *run, const char *when, struct fault *fault)
 
 	snprintf(name, sizeof(name), "engine.%s.%s", when, session_action_name(run->acting));
 	r = failpoint(name);
-	return r < 0 ? fault_set(fault, FAULT_TIMEOUT, "a test wants it so") : 0;
+	return r < 0 ? fault_set(fault, FAULT_TIMEOUT, "A test wants it so") : 0;
 }
 
 static int on_kick(sd_event_source *source, uint64_t usec, void *user)
@@ -178,7 +178,7 @@ static struct call *call_new(struct run *run, run_answer_fn fn, const char *arg)
 	if (!c) {
 		struct fault fault;
 
-		fault_set(&fault, FAULT_INTERNAL, "out of memory");
+		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 		run_retry(run, &fault);
 		return NULL;
 	}
@@ -423,7 +423,7 @@ static int engine_drive(struct engine *e, const struct session_row *row, struct 
 	struct run *run = run_new(e, row->id);
 
 	if (!run) {
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	metrics_add(e->d->metrics, METRIC_SESSIONS, session_state_name(row->state), 1);
 	lease_arm(run, row);

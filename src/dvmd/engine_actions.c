@@ -93,7 +93,7 @@ static void act_authorize(struct run *run, const struct session_row *row)
 	int r = store_user_get(d->store, row->owner, &owner, &fault);
 
 	if (r == -ENOENT || (r == 0 && !(row->rights & RIGHT_DEBUG))) {
-		r = fault_set(&fault, FAULT_FORBIDDEN, "the right \"debug\" is missing");
+		r = fault_set(&fault, FAULT_FORBIDDEN, "The right \"debug\" is missing");
 	}
 	if (r == 0) {
 		r = check_targets(d, row, &fault);
@@ -119,12 +119,12 @@ static void placed(struct run *run, const json_t *result, const struct fault *aw
 		return;
 	}
 	if (!hypervisor || strcmp(hypervisor, "up") != 0) {
-		fault_set(&fault, FAULT_HYPERVISOR_AWAY, "the hypervisor cannot be reached now");
+		fault_set(&fault, FAULT_HYPERVISOR_AWAY, "The hypervisor cannot be reached now");
 		run_refused(run, &fault);
 		return;
 	}
 	if (free_mib < (json_int_t)d->config.dvm_memory_mib) {
-		fault_set(&fault, FAULT_NO_CAPACITY, "there is no memory for a D-VM now");
+		fault_set(&fault, FAULT_NO_CAPACITY, "There is no memory for a D-VM now");
 		run_fail(run, &fault);
 		return;
 	}
@@ -136,7 +136,7 @@ static void act_place(struct run *run, const struct session_row *row)
 	struct fault fault = { 0 };
 
 	if (strcmp(row->placement, "other") == 0) {
-		fault_set(&fault, FAULT_NO_CAPACITY, "there is no other host than the target's");
+		fault_set(&fault, FAULT_NO_CAPACITY, "There is no other host than the target's");
 		run_fail(run, &fault);
 		return;
 	}
@@ -200,13 +200,13 @@ static int choose_image(struct dvmd *d, const struct session_row *row, const jso
 
 	if (!image) {
 		return wanted[0] ? fault_set(fault, FAULT_IMAGE_MISSING,
-					     "there is no D-VM image \"%.64s\"", wanted)
-				 : fault_set(fault, FAULT_IMAGE_MISSING, "there is no D-VM image");
+					     "There is no D-VM image \"%.64s\"", wanted)
+				 : fault_set(fault, FAULT_IMAGE_MISSING, "There is no D-VM image");
 	}
 	stack = missing_stack(image, row->stacks);
 	if (stack) {
 		return fault_set(fault, FAULT_STACK_MISSING,
-				 "the D-VM image has no stack \"%.64s\"", stack);
+				 "The D-VM image has no stack \"%.64s\"", stack);
 	}
 	*ret_id = json_string_value(json_object_get(image, "id"));
 	return 0;
@@ -269,7 +269,7 @@ static void provisioned(struct run *run, const json_t *result, const struct faul
 	struct fault fault = { 0 };
 
 	if (!refused && !change.host_key) {
-		fault_set(&fault, FAULT_PROTOCOL, "the host's answer is not understood");
+		fault_set(&fault, FAULT_PROTOCOL, "The host's answer is not understood");
 		refused = &fault;
 	}
 	if (refused) {
@@ -417,7 +417,7 @@ static int find_target(struct dvmd *d, const struct session_row *row, const char
 			return 0;
 		}
 	}
-	return r < 0 ? r : fault_set(fault, FAULT_INTERNAL, "not a target");
+	return r < 0 ? r : fault_set(fault, FAULT_INTERNAL, "Not a target");
 }
 
 static void disk_fenced(struct run *run, const json_t *result, const struct fault *refused,
@@ -605,7 +605,7 @@ static int forget_attachments(struct run *run, const struct session_row *row, st
 			continue;
 		}
 		if (rows[i].state == ATTACHMENT_WANTED && rows[i].fault.code == FAULT_NONE) {
-			fault_set(&rows[i].fault, FAULT_SESSION_ENDED, "the session has ended");
+			fault_set(&rows[i].fault, FAULT_SESSION_ENDED, "The session has ended");
 		}
 		rows[i].state = ATTACHMENT_GONE;
 		r = attachment_commit(run->e, row, &rows[i], fault);

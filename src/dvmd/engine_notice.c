@@ -107,6 +107,18 @@ static const char *text_of(const json_t *params, const char *member)
 	return json_string_value(json_object_get(params, member));
 }
 
+/* An event without a state (a domain's definition went away, which it may outlive) says: look. */
+static void domain_changed(struct engine *e, const char *uuid, enum vm_state state)
+{
+	struct cloud *cloud = e->d->cloud;
+
+	if (state == VM_UNKNOWN) {
+		cloud->ops->refresh(cloud, NULL, NULL);
+	} else {
+		cloud->ops->observed(cloud, uuid, state);
+	}
+}
+
 void engine_notice(struct engine *e, const char *method, json_t *params)
 {
 	const char *session = text_of(params, "session"), *vm = text_of(params, "vm");
@@ -116,10 +128,10 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 		const char *uuid = text_of(params, "uuid"), *state = text_of(params, "state");
 
 		if (uuid && state) {
-			e->d->cloud->ops->observed(e->d->cloud, uuid, vm_state_parse(state));
+			domain_changed(e, uuid, vm_state_parse(state));
 		}
 	} else if (strcmp(method, "dvm.lost") == 0 && session) {
-		fault_set(&fault, FAULT_DVM_LOST, "the D-VM is gone");
+		fault_set(&fault, FAULT_DVM_LOST, "The D-VM is gone");
 		post_or_reconcile(e, session, SESSION_EV_DVM_LOST, &fault);
 	} else if (strcmp(method, "relay.lost") == 0 && session) {
 		post_or_reconcile(e, session, SESSION_EV_RELAY_LOST, NULL);

@@ -39,7 +39,7 @@ static void watch_answer(struct watch *w)
 	watch_free(w);
 	if (r < 0) {
 		if (r == -ENOENT) {
-			fault_set(&fault, FAULT_NOT_FOUND, "the attachment is gone");
+			fault_set(&fault, FAULT_NOT_FOUND, "The attachment is gone");
 		}
 		fn(NULL, &fault, user);
 		return;
@@ -66,7 +66,7 @@ void engine_watch(struct engine *e, const char *attachment, ops_reply_fn fn, voi
 	usec_t wait = ATTACH_ANSWER_MAX;
 
 	if (!w) {
-		fault_set(&fault, FAULT_QUOTA, "too many requests wait for attachments");
+		fault_set(&fault, FAULT_QUOTA, "Too many requests wait for attachments");
 		later_fault(e->d->event, &fault, fn, user);
 		return;
 	}

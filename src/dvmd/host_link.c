@@ -225,7 +225,7 @@ void host_link_call(struct host_link *h, const char *method, json_t *params, use
 
 	if (!c) {
 		json_decref(params);
-		fault_set(&fault, FAULT_INTERNAL, "out of memory");
+		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 		fn(NULL, &fault, user);
 		return;
 	}
@@ -238,11 +238,11 @@ void host_link_call(struct host_link *h, const char *method, json_t *params, use
 	list_add_tail(&h->calls, &c->link);
 	if (!h->up) {
 		json_decref(params);
-		fault_set(&c->fault, FAULT_HOST_AWAY, "the host cannot be reached now");
+		fault_set(&c->fault, FAULT_HOST_AWAY, "The host cannot be reached now");
 	} else if (rpc_peer_call(h->peer, method, params, NULL, 0, timeout, on_answer, c) == 0) {
 		return;
 	} else {
-		fault_set(&c->fault, FAULT_INTERNAL, "out of memory");
+		fault_set(&c->fault, FAULT_INTERNAL, "Out of memory");
 	}
 	if (sd_event_add_defer(h->event, &c->deferred, on_deferred, c) < 0) {
 		call_end(c, NULL, &c->fault);

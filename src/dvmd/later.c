@@ -13,7 +13,7 @@ struct later {
 static void answer(const struct fault *fault, json_t *result, ops_reply_fn fn, void *user)
 {
 	static const struct fault no_memory = { .code = FAULT_INTERNAL,
-						.message = "out of memory" };
+						.message = "Out of memory" };
 
 	if (!fault && !result) {
 		fault = &no_memory;

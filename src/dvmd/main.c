@@ -73,7 +73,7 @@ static void on_host_call(struct rpc_request *r, const char *method, json_t *para
 	size_t n = 0, i;
 
 	if (strcmp(method, "session.verb") != 0) {
-		fault_set(&fault, FAULT_NOT_SUPPORTED, "there is no such method");
+		fault_set(&fault, FAULT_NOT_SUPPORTED, "There is no such method");
 		rpc_request_fault(r, &fault);
 		return;
 	}
@@ -84,7 +84,7 @@ static void on_host_call(struct rpc_request *r, const char *method, json_t *para
 		}
 	}
 	if (!session || !verb || n != json_array_size(list)) {
-		fault_set(&fault, FAULT_BAD_REQUEST, "not a verb");
+		fault_set(&fault, FAULT_BAD_REQUEST, "Not a verb");
 		rpc_request_fault(r, &fault);
 		return;
 	}

@@ -315,7 +315,7 @@ static void compare_session(struct engine *e, const struct session_row *row, con
 
 	if (row->state == SESSION_ATTACHING || row->state == SESSION_READY) {
 		if (strcmp(dvm, "none") == 0 || strcmp(dvm, "off") == 0) {
-			fault_set(&fault, FAULT_DVM_LOST, "the D-VM is gone");
+			fault_set(&fault, FAULT_DVM_LOST, "The D-VM is gone");
 			post(e, row->id, SESSION_EV_DVM_LOST, &fault);
 			return;
 		}

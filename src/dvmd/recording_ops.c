@@ -42,7 +42,7 @@ static void list(struct dvmd *d, const char *method, json_t *params, const char 
 
 	if (!q) {
 		json_decref(params);
-		fault_set(&fault, FAULT_INTERNAL, "out of memory");
+		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 		later_fault(d->event, &fault, fn, user);
 		return;
 	}
@@ -83,7 +83,7 @@ void recording_read(struct dvmd *d, const struct principal *p, const char *id, c
 	int r = check_session(d, p, id, "recording.read", &fault);
 
 	if (r == 0 && !name_valid(name)) {
-		r = fault_set(&fault, FAULT_NOT_FOUND, "the session has no such recording");
+		r = fault_set(&fault, FAULT_NOT_FOUND, "The session has no such recording");
 	}
 	if (r == 0 && (length == 0 || length > READ_MAX || offset > INT64_MAX)) {
 		r = fault_set(&fault, FAULT_BAD_VALUE, "1 to %d bytes at once", READ_MAX);

@@ -62,7 +62,7 @@ static int check_words(const struct session_spec *spec, struct fault *fault)
 	const char *placement = spec->placement ?: "auto";
 
 	if (spec->n_keys == 0) {
-		return fault_set(fault, FAULT_BAD_VALUE, "an SSH public key is needed");
+		return fault_set(fault, FAULT_BAD_VALUE, "An SSH public key is needed");
 	}
 	for (size_t i = 0; i < spec->n_keys; i++) {
 		if (!key_valid(spec->keys[i])) {
@@ -134,7 +134,7 @@ static int check_quota(struct draft *draft, struct fault *fault)
 	int r = store_session_count_live(d->store, draft->vms[0].project, &n, fault);
 
 	if (r == 0 && n >= d->config.sessions_per_project) {
-		return fault_set(fault, FAULT_QUOTA, "the project has %zu sessions, its maximum",
+		return fault_set(fault, FAULT_QUOTA, "The project has %zu sessions, its maximum",
 				 n);
 	}
 	return r;
@@ -200,7 +200,7 @@ static int fill_row(struct draft *draft, struct fault *fault)
 	row->stacks = json_array();
 	row->keys = json_array();
 	if (!id || !row->stacks || !row->keys) {
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	for (size_t i = 0; i < spec->n_stacks; i++) {
 		json_array_append_new(row->stacks, json_string(spec->stacks[i]));
@@ -232,7 +232,7 @@ static int add_attachment(struct draft *draft, const struct vm_row *vm, enum att
 	_cleanup_free_ char *id = random_id("a", 12);
 
 	if (!id) {
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	strcpy(a.id, id);
 	strcpy(a.session, draft->row.id);
@@ -246,7 +246,11 @@ static int add_attachments(struct draft *draft, struct fault *fault)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < draft->spec->n_targets; i++) {
-		r = add_attachment(draft, &draft->vms[i], ATTACHMENT_CONSOLE, "rw", false, fault);
+		/* The D-VM can type on what it has: without the right, it has no console. */
+		if (draft->row.rights & RIGHT_TYPE) {
+			r = add_attachment(draft, &draft->vms[i], ATTACHMENT_CONSOLE, "rw", false,
+					   fault);
+		}
 		if (r == 0 && draft->disk_mode[i]) {
 			r = add_attachment(draft, &draft->vms[i], ATTACHMENT_DISK,
 					   draft->disk_mode[i], true, fault);
@@ -320,5 +324,5 @@ int session_create(struct dvmd *d, const struct principal *p, const struct sessi
 		return r;
 	}
 	*ret = view_session(d, &draft.row);
-	return *ret ? 0 : fault_set(fault, FAULT_INTERNAL, "out of memory");
+	return *ret ? 0 : fault_set(fault, FAULT_INTERNAL, "Out of memory");
 }

@@ -17,7 +17,7 @@
 
 static int no_memory(struct fault *fault)
 {
-	return fault_set(fault, FAULT_INTERNAL, "out of memory");
+	return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 }
 
 int session_list(struct dvmd *d, const struct principal *p, const char *project, bool live,
@@ -140,10 +140,10 @@ static int check_alive(const struct session_row *row, struct fault *fault)
 		return 0;
 	}
 	if (strcmp(row->end_reason, "lease-expired") == 0) {
-		return fault_set(fault, FAULT_LEASE_EXPIRED, "the lease of session %s has run out",
+		return fault_set(fault, FAULT_LEASE_EXPIRED, "The lease of session %s has run out",
 				 row->id);
 	}
-	return fault_set(fault, FAULT_SESSION_ENDED, "session %s has ended", row->id);
+	return fault_set(fault, FAULT_SESSION_ENDED, "Session %s has ended", row->id);
 }
 
 static int renew(struct dvmd *d, const struct principal *p, struct session_row *row, usec_t lease,
@@ -251,7 +251,7 @@ static int find_target(struct dvmd *d, const char *session, const char *ref, cha
 		}
 	}
 	return r < 0 ? r
-		     : fault_set(fault, FAULT_NOT_FOUND, "the session has no target \"%.64s\"",
+		     : fault_set(fault, FAULT_NOT_FOUND, "The session has no target \"%.64s\"",
 				 ref ?: "");
 }
 
@@ -278,7 +278,7 @@ static int count_live(struct dvmd *d, const char *session, const char *vm,
 	}
 	attachment_rows_free(rows, n);
 	if (!*ret_found && (live >= SESSION_ATTACHMENTS_MAX || n >= SESSION_ATTACHMENTS_EVER)) {
-		return fault_set(fault, FAULT_QUOTA, "the session has had %zu attachments", n);
+		return fault_set(fault, FAULT_QUOTA, "The session has had %zu attachments", n);
 	}
 	return 0;
 }
@@ -344,11 +344,11 @@ static int want_disk(struct dvmd *d, const struct principal *p, const struct ses
 	}
 	if (found) {
 		if (same.state == ATTACHMENT_DETACHING) {
-			return fault_set(fault, FAULT_CONFLICT, "the disks are being detached");
+			return fault_set(fault, FAULT_CONFLICT, "The disks are being detached");
 		}
 		if (strcmp(same.mode, mode) != 0) {
 			return fault_set(fault, FAULT_ALREADY_ATTACHED,
-					 "the disks are attached already, as \"%s\"", same.mode);
+					 "The disks are attached already, as \"%s\"", same.mode);
 		}
 		strcpy(ret_id, same.id);
 		return 0;
@@ -372,7 +372,7 @@ static int check_ready(const struct session_row *row, struct fault *fault)
 	int r = check_alive(row, fault);
 
 	if (r == 0 && row->state != SESSION_READY && row->state != SESSION_ATTACHING) {
-		return fault_set(fault, FAULT_SESSION_NOT_READY, "session %s is %s", row->id,
+		return fault_set(fault, FAULT_SESSION_NOT_READY, "Session %s is %s", row->id,
 				 session_state_name(row->state));
 	}
 	return r;
@@ -394,7 +394,7 @@ void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 	r = check_ready(&row, &fault);
 	if (r == 0 && spec->kind != ATTACHMENT_DISK) {
 		r = fault_set(&fault, FAULT_NOT_SUPPORTED,
-			      "consoles are attached as long as the session is there");
+			      "Consoles are attached as long as the session is there");
 	}
 	if (r == 0 && spec->mode && strcmp(spec->mode, "ro") != 0 &&
 	    strcmp(spec->mode, "rw") != 0) {
@@ -425,7 +425,7 @@ static int unwish(struct dvmd *d, const struct principal *p, const struct sessio
 		if (r == 0) {
 			attachment_row_fini(&a);
 		}
-		return fault_set(fault, FAULT_NOT_FOUND, "the session has no attachment \"%.64s\"",
+		return fault_set(fault, FAULT_NOT_FOUND, "The session has no attachment \"%.64s\"",
 				 attachment);
 	}
 	if (r < 0) {
@@ -433,7 +433,7 @@ static int unwish(struct dvmd *d, const struct principal *p, const struct sessio
 	}
 	if (a.kind != ATTACHMENT_DISK) {
 		r = fault_set(fault, FAULT_NOT_SUPPORTED,
-			      "consoles are attached as long as the session is there");
+			      "Consoles are attached as long as the session is there");
 	} else if (a.state == ATTACHMENT_WANTED || a.state == ATTACHMENT_ATTACHED) {
 		a.state = ATTACHMENT_DETACHING;
 		r = record_attachment(d, p, session, &a, false, "session.detach", fault);

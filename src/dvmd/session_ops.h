@@ -6,7 +6,8 @@
 #include "store_session.h"
 #include "vm_ops.h"
 
-/* The consoles of all targets are always attached; asking for one says nothing new. */
+/* The consoles of all targets are attached in any case (with the right `type`); asking for one says
+ * nothing new. */
 struct attach_spec {
 	enum attachment_kind kind;
 	const char

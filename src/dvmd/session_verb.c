@@ -29,7 +29,7 @@ static int session_principal(struct dvmd *d, const char *session, struct princip
 	int r = store_session_get(d->store, session, &row, fault);
 
 	if (r == -ENOENT) {
-		return fault_set(fault, FAULT_SESSION_ENDED, "the session has ended");
+		return fault_set(fault, FAULT_SESSION_ENDED, "The session has ended");
 	}
 	if (r < 0) {
 		return r;
@@ -41,7 +41,7 @@ static int session_principal(struct dvmd *d, const char *session, struct princip
 	session_row_fini(&row);
 	r = store_user_get(d->store, p.user, &user, fault);
 	if (r == -ENOENT) {
-		return fault_set(fault, FAULT_FORBIDDEN, "the session's owner is gone");
+		return fault_set(fault, FAULT_FORBIDDEN, "The session's owner is gone");
 	}
 	if (r == 0) {
 		strcpy(p.user_name, user.name);
@@ -81,7 +81,7 @@ static void attach_done(const json_t *result, const struct fault *fault, void *u
 
 	if (!fault &&
 	    strcmp(json_string_value(json_object_get(result, "state")) ?: "", "attached") != 0) {
-		fault_set(&late, FAULT_TIMEOUT, "the disks are still being attached");
+		fault_set(&late, FAULT_TIMEOUT, "The disks are still being attached");
 		fault = &late;
 	}
 	if (fault) {
@@ -127,7 +127,7 @@ static int find_disk(struct verb_request *q, const char *vm, char ret[ID_MAX], s
 	}
 	attachment_rows_free(rows, n);
 	return found ? 0
-		     : fault_set(fault, FAULT_NOT_ATTACHED, "the disks of VM %s are not attached",
+		     : fault_set(fault, FAULT_NOT_ATTACHED, "The disks of VM %s are not attached",
 				 row.name);
 }
 
@@ -138,7 +138,7 @@ static int verb_power(struct verb_request *q, const char *const *words, struct f
 	enum power_verb verb;
 
 	if (power_verb_parse(words[0], &verb) < 0) {
-		return fault_set(fault, FAULT_BAD_VALUE, "there is no power verb \"%.32s\"",
+		return fault_set(fault, FAULT_BAD_VALUE, "There is no power verb \"%.32s\"",
 				 words[0]);
 	}
 	vm_power(q->d, &q->who, words[1], verb, power_done, q);
@@ -222,7 +222,7 @@ static int run(struct verb_request *q, const char *verb, const char *const *word
 			return v->run(q, words, fault);
 		}
 	}
-	return fault_set(fault, FAULT_NOT_SUPPORTED, "there is no such verb");
+	return fault_set(fault, FAULT_NOT_SUPPORTED, "There is no such verb");
 }
 
 void session_verb(struct dvmd *d, const char *session, const char *verb, const char *const *words,
@@ -233,7 +233,7 @@ void session_verb(struct dvmd *d, const char *session, const char *verb, const c
 	int r;
 
 	if (!q) {
-		fault_set(&fault, FAULT_INTERNAL, "out of memory");
+		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 		later_fault(d->event, &fault, fn, user);
 		return;
 	}

@@ -123,12 +123,12 @@ int ticket_redeem(struct dvmd *d, const char *secret, json_t **ret, struct fault
 	}
 	if (!ticket) {
 		metrics_count(d->metrics, METRIC_TICKETS, "refused");
-		return fault_set(fault, FAULT_TICKET_INVALID, "the ticket is not valid");
+		return fault_set(fault, FAULT_TICKET_INVALID, "The ticket is not valid");
 	}
 	*ret = json_pack("{s:s,s:b}", "path", ticket->path, "raw", ticket->raw);
 	ticket_free(d->tickets, ticket);
 	if (!*ret) {
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	metrics_count(d->metrics, METRIC_TICKETS, "redeemed");
 	return 0;
@@ -184,13 +184,13 @@ static void granted(const json_t *result, const struct fault *away, void *user)
 		fault = *away;
 		r = -EREMOTEIO;
 	} else if (!path) {
-		r = fault_set(&fault, FAULT_PROTOCOL, "the host's answer is not understood");
+		r = fault_set(&fault, FAULT_PROTOCOL, "The host's answer is not understood");
 	}
 	if (r == 0) {
 		r = record(o, &fault);
 	}
 	if (r == 0 && ticket_add(d->tickets, o->secret, path, o->raw) < 0) {
-		r = fault_set(&fault, FAULT_INTERNAL, "out of memory");
+		r = fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 	}
 	if (r < 0) {
 		o->fn(NULL, &fault, o->user);
@@ -246,7 +246,7 @@ static int prepare_console(struct opening *o, const char *ref, struct fault *fau
 		}
 	}
 	return r < 0 ? r
-		     : fault_set(fault, FAULT_NOT_FOUND, "the session has no target \"%.64s\"",
+		     : fault_set(fault, FAULT_NOT_FOUND, "The session has no target \"%.64s\"",
 				 ref ?: "");
 }
 
@@ -265,9 +265,9 @@ static int prepare_session(struct opening *o, const struct stream_spec *spec, un
 	strcpy(o->session, row.id);
 	strcpy(o->project, row.project);
 	if (row.state >= SESSION_DETACHING) {
-		r = fault_set(fault, FAULT_SESSION_ENDED, "session %s has ended", row.id);
+		r = fault_set(fault, FAULT_SESSION_ENDED, "Session %s has ended", row.id);
 	} else if (row.state < SESSION_ATTACHING) {
-		r = fault_set(fault, FAULT_SESSION_NOT_READY, "session %s is %s", row.id,
+		r = fault_set(fault, FAULT_SESSION_NOT_READY, "Session %s is %s", row.id,
 			      session_state_name(row.state));
 	}
 	session_row_fini(&row);
@@ -292,7 +292,7 @@ static int prepare(struct opening *o, const struct stream_spec *spec, struct fau
 		return fault_set(fault, FAULT_BAD_VALUE, "mode must be r, rw or take");
 	}
 	if (map_size(o->d->tickets->by_hash) >= TICKETS_MAX) {
-		return fault_set(fault, FAULT_QUOTA, "too many tickets wait to be used");
+		return fault_set(fault, FAULT_QUOTA, "Too many tickets wait to be used");
 	}
 	strcpy(o->mode, mode);
 	o->raw = spec->raw;
@@ -305,7 +305,7 @@ static int prepare(struct opening *o, const struct stream_spec *spec, struct fau
 		return prepare_session(o, spec, rights, fault);
 	}
 	if (ssh) {
-		return fault_set(fault, FAULT_BAD_VALUE, "only sessions have ssh");
+		return fault_set(fault, FAULT_BAD_VALUE, "Only sessions have ssh");
 	}
 	return prepare_vm(o, spec->vm, rights, fault);
 }
@@ -317,7 +317,7 @@ void stream_open(struct dvmd *d, const struct principal *p, const struct stream_
 	struct fault fault;
 
 	if (!o) {
-		fault_set(&fault, FAULT_INTERNAL, "out of memory");
+		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 		later_fault(d->event, &fault, fn, user);
 		return;
 	}

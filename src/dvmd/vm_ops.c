@@ -45,7 +45,7 @@ static struct vm_request *request_new(struct dvmd *d, const struct principal *p,
 	struct fault fault;
 
 	if (!q) {
-		fault_set(&fault, FAULT_INTERNAL, "out of memory");
+		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 		later_fault(d->event, &fault, fn, user);
 		return NULL;
 	}
@@ -89,7 +89,7 @@ int vm_list(struct dvmd *d, const struct principal *p, const char *project, unsi
 		r = principal_projects(p, RIGHT_VIEW, &projects);
 	}
 	if (r < 0) {
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	limit = limit && limit < STORE_PAGE_MAX ? limit : STORE_PAGE_MAX;
 	r = store_vm_list(d->store, projects, limit, after, &rows, &n, fault);
@@ -102,7 +102,7 @@ int vm_list(struct dvmd *d, const struct principal *p, const char *project, unsi
 	}
 	*ret = json_pack("{s:o,s:o}", "items", items, "next",
 			 n == limit ? json_string(rows[n - 1].id) : json_null());
-	return *ret ? 0 : fault_set(fault, FAULT_INTERNAL, "out of memory");
+	return *ret ? 0 : fault_set(fault, FAULT_INTERNAL, "Out of memory");
 }
 
 /* Members of `from` that the API shows; of a list, of each item. */
@@ -272,7 +272,7 @@ static int fill_vm(struct vm_request *q, const json_t *domain, struct fault *fau
 	struct vm_row *vm = &q->vm;
 
 	if (!id) {
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	if (q->name) {
 		strcpy(vm->name, q->name);
@@ -280,7 +280,7 @@ static int fill_vm(struct vm_request *q, const json_t *domain, struct fault *fau
 		make_name(json_string_value(json_object_get(domain, "name")), vm->name);
 		if (!name_valid(vm->name)) {
 			return fault_set(fault, FAULT_BAD_VALUE,
-					 "no name can be made out of the domain's: give one");
+					 "No name can be made out of the domain's: give one");
 		}
 	}
 	strcpy(vm->id, id);
@@ -304,7 +304,7 @@ static int record_adoption(struct vm_request *q, struct fault *fault)
 		r = store_vm_add(d->store, &q->vm, fault);
 	}
 	if (r == -EEXIST) {
-		return fault_set(fault, FAULT_CONFLICT, "the project has a VM \"%s\" already",
+		return fault_set(fault, FAULT_CONFLICT, "The project has a VM \"%s\" already",
 				 q->vm.name);
 	}
 	if (r == 0) {
@@ -350,7 +350,7 @@ static int adopt(struct vm_request *q, const json_t *domains, struct fault *faul
 	int r;
 
 	if (!domain) {
-		return fault_set(fault, FAULT_NOT_FOUND, "there is no domain \"%.64s\"", q->domain);
+		return fault_set(fault, FAULT_NOT_FOUND, "There is no domain \"%.64s\"", q->domain);
 	}
 	r = store_vm_by_domain(q->d->store, json_string_value(json_object_get(domain, "uuid")),
 			       &there, fault);
@@ -358,7 +358,7 @@ static int adopt(struct vm_request *q, const json_t *domains, struct fault *faul
 		if (strcmp(there.project, q->project.id) != 0 ||
 		    (q->name && strcmp(there.name, q->name) != 0)) {
 			return fault_set(fault, FAULT_CONFLICT,
-					 "the domain is in the inventory already, as VM %s",
+					 "The domain is in the inventory already, as VM %s",
 					 there.id);
 		}
 		q->vm = there;
@@ -414,7 +414,7 @@ void vm_adopt(struct dvmd *d, const struct principal *p, const char *domain, con
 	q->name = name ? strdup(name) : NULL;
 	if (!q->domain || (name && !q->name)) {
 		request_free(q);
-		fault_set(&fault, FAULT_INTERNAL, "out of memory");
+		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 		later_fault(d->event, &fault, fn, user);
 		return;
 	}

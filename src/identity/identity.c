@@ -46,7 +46,7 @@ int identity_authenticate(struct identity *i, const char *bearer, struct princip
 		r = i->ops->authenticate(i, bearer, ret, fault);
 	}
 	if (r == -ENOENT) {
-		return fault_set(fault, FAULT_UNAUTHENTICATED, "the token is not valid");
+		return fault_set(fault, FAULT_UNAUTHENTICATED, "The token is not valid");
 	}
 	return r;
 }

@@ -70,7 +70,7 @@ static int local_authenticate(struct identity *i, const char *bearer, struct pri
 	}
 	if (!secret_equal(hash, token.hash) || token.revoked ||
 	    (token.expires && token.expires <= now)) {
-		return fault_set(fault, FAULT_UNAUTHENTICATED, "the token is not valid");
+		return fault_set(fault, FAULT_UNAUTHENTICATED, "The token is not valid");
 	}
 	r = store_user_get(store, token.user, &user, fault);
 	if (r < 0) {
@@ -126,7 +126,7 @@ static int make_id(const char *prefix, char *out, struct fault *fault)
 	_cleanup_free_ char *id = random_id(prefix, 12);
 
 	if (!id) {
-		return fault_set(fault, FAULT_INTERNAL, "out of memory");
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	strcpy(out, id);
 	return 0;

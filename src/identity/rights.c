@@ -52,7 +52,7 @@ int rights_from_json(const json_t *list, unsigned *ret, struct fault *fault)
 			bit++;
 		}
 		if (bit == RIGHTS_COUNT) {
-			return fault_set(fault, FAULT_BAD_VALUE, "there is no right \"%.32s\"",
+			return fault_set(fault, FAULT_BAD_VALUE, "There is no right \"%.32s\"",
 					 name ?: "");
 		}
 		rights |= 1u << bit;

@@ -54,18 +54,18 @@ static int sqlite_fault(struct sqlite *q, int code, struct fault *fault)
 	if (primary == SQLITE_FULL ||
 	    (primary == SQLITE_IOERR && (os_error == ENOSPC || os_error == EDQUOT))) {
 		return fault_set(fault, FAULT_STORE_FULL,
-				 "there is no room left to record the change");
+				 "There is no room left to record the change");
 	}
 	switch (primary) {
 	case SQLITE_NOMEM:
 		return store_no_memory(fault);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		return fault_set(fault, FAULT_INTERNAL, "the record is damaged");
+		return fault_set(fault, FAULT_INTERNAL, "The record is damaged");
 	case SQLITE_BUSY:
-		return fault_set(fault, FAULT_INTERNAL, "the record is in use by another program");
+		return fault_set(fault, FAULT_INTERNAL, "The record is in use by another program");
 	default:
-		return fault_set(fault, FAULT_INTERNAL, "the record failed (%d)", code);
+		return fault_set(fault, FAULT_INTERNAL, "The record failed (%d)", code);
 	}
 }
 
@@ -226,7 +226,7 @@ static int migrate(struct sqlite *q, struct fault *fault)
 				"SELECT coalesce(max(number), 0) FROM migrations", NULL, 0);
 	}
 	if (r == 0 && at > migrations[ARRAY_SIZE(migrations) - 1].number) {
-		return fault_set(fault, FAULT_INTERNAL, "the record was written by a newer dvm");
+		return fault_set(fault, FAULT_INTERNAL, "The record was written by a newer dvm");
 	}
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(migrations); i++) {
 		_cleanup_(store_tx_end) struct store_tx tx = { 0 };
@@ -267,7 +267,7 @@ int store_open_sqlite(const char *path, struct store **ret, struct fault *fault)
 	    sqlite3_open_v2(path, &q->db,
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
 			    NULL) != SQLITE_OK) {
-		r = fault_set(fault, FAULT_INTERNAL, "the record cannot be opened");
+		r = fault_set(fault, FAULT_INTERNAL, "The record cannot be opened");
 	}
 	if (r == 0) {
 		sqlite3_extended_result_codes(q->db, 1);

@@ -25,10 +25,10 @@ static int commit_failpoint(struct fault *fault)
 
 	if (r == -ENOSPC || r == -EDQUOT) {
 		return fault_set(fault, FAULT_STORE_FULL,
-				 "there is no room left to record the change");
+				 "There is no room left to record the change");
 	}
 	if (r < 0) {
-		return fault_set(fault, FAULT_INTERNAL, "the change could not be recorded");
+		return fault_set(fault, FAULT_INTERNAL, "The change could not be recorded");
 	}
 	return 0;
 }
@@ -114,7 +114,7 @@ static int decode_fault(int r, struct fault *fault)
 	case -ENOMEM:
 		return store_no_memory(fault);
 	case -EBADMSG:
-		return fault_set(fault, FAULT_INTERNAL, "the record is damaged");
+		return fault_set(fault, FAULT_INTERNAL, "The record is damaged");
 	default:
 		return r;
 	}
@@ -204,5 +204,5 @@ char *store_json_text(const json_t *j)
 
 int store_no_memory(struct fault *fault)
 {
-	return fault_set(fault, FAULT_INTERNAL, "out of memory");
+	return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 }

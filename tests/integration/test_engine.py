@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """dvmd's engine against a scripted dvm-hostd: the straight way, every fault on it, and the death of either at any moment."""
+import contextlib
+import http.client
 import pathlib
+import random
 import subprocess
 import sys
 import time
@@ -8,7 +11,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
-from dvmd import Dvmd, Problem, wait_for  # noqa: E402
+from dvmd import KEY, Dvmd, Problem, wait_for  # noqa: E402
 from fake_hostd import HOST_KEY, IMAGE, FakeHostd, Fault  # noqa: E402
 
 ACTIONS = ["authorize", "place", "choose-image", "provision", "attach", "release"]
@@ -463,6 +466,50 @@ def test_killed_at_every_action(up, when, action):
         dvmd.end(session)
     assert dvmd.wait_state(session, "ended", "failed")["state"] == "ended"
     nothing_left(dvmd, host)
+
+
+def test_killed_at_random(up):
+    """Not at places we thought of: 30 deaths at random moments of one session's life."""
+    dvmd, host = up
+    chance = random.Random(4711)
+    host.set_state(host.uuid, "off")
+    wait_for(lambda: dvmd.ask("GET", f"/v1/vms/{host.vm}")["state"] == "off")
+    session = dvmd.create("patient", attach=["disk"])
+    for step in range(30):
+        time.sleep(chance.random() * 0.05)
+        if step == 15:
+            dvmd.wait_state(session, "ready")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                dvmd.end(session)
+        dvmd.kill()
+        dvmd.start()
+    assert dvmd.wait_state(session, "ended", "failed")["state"] == "ended"
+    nothing_left(dvmd, host)
+
+
+def test_definition_goes_away(up):
+    """libvirt tells that without a state."""
+    dvmd, host = up
+    host.notify("domain.changed", uuid=host.uuid, state="unknown", event="undefined")
+    time.sleep(0.2)
+    assert dvmd.ask("GET", f"/v1/vms/{host.vm}")["state"] == "running"
+    del host.domains[host.uuid]
+    host.notify("domain.changed", uuid=host.uuid, state="unknown", event="undefined")
+    wait_for(lambda: dvmd.ask("GET", "/v1/vms")["items"][0]["state"] == "gone")
+
+
+def test_no_console_without_the_right_to_type(up):
+    dvmd, host = up
+    dvmd.ask("POST", "/v1/users", {"name": "bob"})
+    dvmd.ask("PUT", "/v1/projects/default/members/bob", {"rights": ["view", "debug"]})
+    token = dvmd.ask("POST", "/v1/tokens", {"user": "bob"})["token"]
+    session = dvmd.ask("POST", "/v1/sessions", {"targets": ["patient"], "ssh_key": KEY}, token=token)["id"]
+    row = dvmd.wait_state(session, "ready")
+    assert row["attachments"] == [] and host.sessions[session]["consoles"] == []
+    with pytest.raises(Fault, match="forbidden"):
+        host.verb(session, "power", "off", "patient")
+    with pytest.raises(Fault, match="forbidden"):
+        host.verb(session, "disk", "attach", "patient", "ro")
 
 
 @pytest.mark.parametrize("method", ["dvm.ensure", "attach.console", "attach.disk", "detach.disk", "session.release"])
