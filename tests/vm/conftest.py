@@ -40,7 +40,7 @@ def tiny(cloud):
 def nothing_left(cloud):
     """A test that uses this leaves no session, D-VM, relay of a session or run folder behind."""
     yield
-    for session in cloud.json("session", "list")["sessions"]:
+    for session in cloud.json("session", "list"):
         if session["state"] not in ("ended", "failed"):
             cloud.dvm("session", "end", session["id"])
     assert not [name for name in targets.domains() if name.startswith("dvm-")]

@@ -78,7 +78,7 @@ def test_full_disk(images):
     try:
         with dvmtest.Cloud(uri=targets.URI, images=images, state=state) as cloud:
             with targets.Tiny(cloud, "full-disk") as vm:
-                before = cloud.json("session", "list")["sessions"]
+                before = cloud.json("session", "list")
                 filler = state / "filler"
                 with open(filler, "wb") as out:
                     try:
@@ -87,7 +87,7 @@ def test_full_disk(images):
                     except OSError:
                         pass
                 refused(cloud, "store-full", "debug", vm.name)
-                assert cloud.json("session", "list")["sessions"] == before
+                assert cloud.json("session", "list") == before
                 filler.unlink()
                 session = cloud.json("debug", vm.name)["session"]
                 cloud.dvm("session", "end", session)

@@ -75,7 +75,7 @@ def test_the_d_vm_as_root(cloud, session, tmp_path):
 def test_streams_and_recordings(cloud, tiny, session):
     text = tiny.type("echo canary\r", "canary")
     assert not find(text, cloud)
-    for name in [r["name"] for r in cloud.json("record", "list", session)["recordings"]]:
+    for name in [r["name"] for r in cloud.json("record", "list", session)]:
         assert not find(cloud.dvm("record", "get", session, name).stdout, cloud)
 
 
