@@ -147,7 +147,7 @@ static void on_source(bool up, void *user)
 {
 	struct console *c = user;
 
-	if (c->source_up != up) {
+	if (c->source_up != up && !c->only_offset) {
 		notice(c, up ? "the VM is back" : "the VM is off, or its console away; waiting");
 	}
 	c->source_up = up;
