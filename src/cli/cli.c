@@ -161,6 +161,20 @@ int cli_print_fault(const struct fault *fault)
 	return fault_code_exit_status(fault->code);
 }
 
+int cli_print_problem(const struct fault *fault)
+{
+	_cleanup_(json_decrefp) json_t *problem =
+		json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", "about:blank", "title",
+			  fault_code_title(fault->code), "status",
+			  fault_code_http_status(fault->code), "code", fault_code_name(fault->code),
+			  "detail", fault->message, "hint", fault->hint);
+
+	if (!problem || cli_print_json(problem) < 0) {
+		fputs("dvm: the problem could not be printed as JSON\n", stderr);
+	}
+	return cli_print_fault(fault);
+}
+
 void cli_print_step(const struct cli *cli, usec_t elapsed, const char *text)
 {
 	const char *dim = cli->color ? "\033[2m" : "", *plain = cli->color ? "\033[0m" : "";

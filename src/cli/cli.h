@@ -40,5 +40,7 @@ int cli_items(struct cli *cli, const char *path, json_t **ret_items,
 int cli_print_json(const json_t *j) _must_check_;
 /* "dvm: message" and "hint: …" on stderr; returns the exit status. */
 int cli_print_fault(const struct fault *fault);
+/* The same, and on stdout the problem object of the API: for a command that was asked for JSON. */
+int cli_print_problem(const struct fault *fault);
 /* A step of long work, on stderr: time since `start`, text. */
 void cli_print_step(const struct cli *cli, usec_t elapsed, const char *text);

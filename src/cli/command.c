@@ -54,10 +54,22 @@ bool command_is_group(const char *word)
 	return false;
 }
 
+/* Most commands have --json; those that have not say only on stderr what went wrong. */
+static bool wants_json(const struct args *args)
+{
+	for (size_t i = 0; i < args->n_given; i++) {
+		if (strcmp(args->given[i].def->name, "json") == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int command_main(struct cli *cli, const struct command *c, int argc, char **argv)
 {
 	struct fault fault = { 0 };
 	struct args args;
+	bool as_json = false;
 	size_t min, max;
 	int r;
 
@@ -80,11 +92,15 @@ int command_main(struct cli *cli, const struct command *c, int argc, char **argv
 		return cli_print_fault(&fault);
 	}
 	if (r == 0) {
+		as_json = wants_json(&args);
 		r = c->run(cli, &args, &fault);
 		args_fini(&args);
 	}
 	if (r < 0 && r != -EREMOTEIO) {
 		fault_set(&fault, FAULT_INTERNAL, "%s", strerror(-r));
 	}
-	return r < 0 ? cli_print_fault(&fault) : r;
+	if (r >= 0) {
+		return r;
+	}
+	return as_json ? cli_print_problem(&fault) : cli_print_fault(&fault);
 }

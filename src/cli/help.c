@@ -200,6 +200,10 @@ static const char man_tail[] =
 	"things forbids it.\n"
 	"6: try again later. 7: dvm or what it stands on failed.\n"
 	".B dvm ssh\nexits with the status of ssh.\n"
+	".PP\n"
+	"What went wrong, and what to do next, is said on standard error. With\n"
+	".B \\-\\-json\nit is on standard output too, as the problem object of the API: "
+	".BR code ,\n.BR detail ,\n.BR hint ,\n.B title\nand\n.BR status .\n"
 	".SH SEE ALSO\n"
 	".BR dvmd (8),\n.BR dvm\\-gate (8),\n.BR dvm\\-hostd (8),\n.BR dvm\\-relay (8),\n.BR ssh "
 	"(1)\n";

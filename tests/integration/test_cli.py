@@ -117,6 +117,10 @@ def test_faults_have_hint_and_status(server, dvm):
         server.on("GET /v1/vms/x", (503, problem(code, "It is so.", "Do that.")))
         r = dvm("vm", "show", "x")
         assert (r.returncode, r.stderr, r.stdout) == (status, "dvm: It is so.\nhint: Do that.\n", "")
+        r = dvm("vm", "show", "x", "--json")
+        assert (r.returncode, r.stderr) == (status, "dvm: It is so.\nhint: Do that.\n")
+        said = json.loads(r.stdout)
+        assert (said["code"], said["detail"], said["hint"]) == (code, "It is so.", "Do that.")
 
 
 def test_an_answer_that_is_no_problem_document(server, dvm):
