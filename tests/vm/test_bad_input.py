@@ -15,7 +15,7 @@ def refused(cloud, code, *argv):
     """The command fails with the code, a message and a hint; its words come back."""
     result = cloud.dvm(*argv, "--json", check=False, timeout=240)
     assert result.returncode != 0, result.stdout
-    problem = json.loads(result.stdout or result.stderr)
+    problem = json.loads(result.stdout)
     assert problem["code"] == code, problem
     assert problem["detail"] and problem["hint"]
     return problem
@@ -63,7 +63,7 @@ def test_vm_that_does_not_exist_or_is_in_a_session(cloud, tiny, nothing_left):
 def test_no_memory_for_the_d_vm(images):
     state = pathlib.Path("/tmp/dvm-t-memory")
     shutil.rmtree(state, ignore_errors=True)
-    with dvmtest.Cloud(uri=targets.URI, images=images, state=state, config="[dvm]\nmemory = 1024G\n") as cloud:
+    with dvmtest.Cloud(uri=targets.URI, images=images, state=state, config="[dvm]\nmemory-mib = 1048576\n") as cloud:
         with targets.Tiny(cloud, "no-memory") as vm:
             refused(cloud, "no-capacity", "debug", vm.name)
     shutil.rmtree(state, ignore_errors=True)

@@ -7,7 +7,6 @@ import re
 import socket
 import uuid
 
-import conftest
 import dvmtest
 import pytest
 from openapi_check import DvmClient
@@ -17,7 +16,7 @@ def canaries(cloud):
     values = {
         "host name": socket.gethostname(),
         "address": "127.66.6.6",
-        "state path": str(conftest.STATE),
+        "state path": str(cloud.state),
         "build path": str(dvmtest.ROOT),
         "libvirt path": "/var/lib/libvirt",
         "kernel of the host": os.uname().release,
