@@ -20,6 +20,7 @@
 #include "list.h"
 #include "log.h"
 #include "map.h"
+#include "parse.h"
 #include "sha256.h"
 #include "view.h"
 
@@ -195,14 +196,11 @@ static void granted(const json_t *result, const struct fault *away, void *user)
 	if (r < 0) {
 		o->fn(NULL, &fault, o->user);
 	} else {
-		_cleanup_free_ char *url = NULL;
+		_cleanup_free_ char *url = strf("/v1/streams/%s", o->secret);
 
 		metrics_count(d->metrics, METRIC_TICKETS, "made");
 		if (o->session[0]) {
 			engine_used(d->engine, o->session);
-		}
-		if (asprintf(&url, "/v1/streams/%s", o->secret) < 0) {
-			url = NULL;
 		}
 		now_result(url ? json_pack("{s:s,s:s,s:o,s:s,s:s,s:b}", "ticket", o->secret, "url",
 					   url, "expires", view_time(clock_realtime() + TICKET_TTL),

@@ -162,7 +162,7 @@ static int many_row(const struct store_cursor *row, void *user)
 
 	if (m->n == m->room) {
 		size_t room = m->room ? m->room * 2 : 8;
-		char *items = reallocarray(m->items, room, m->size);
+		char *items = realloc(m->items, room * m->size); /* few rows: a page */
 
 		if (!items) {
 			return -ENOMEM;

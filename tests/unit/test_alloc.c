@@ -2,10 +2,6 @@
 /*
  * No memory, at each place in turn: base, proto and stream give an error, leave nothing behind, and
  * go on when there is memory again.
- *
- * The linker gives us every allocation of the libraries under test (--wrap). A scenario is run
- * again and again; in run N its N-th allocation fails. It must then end in an error, and free what
- * it had; the first run in which nothing failed must succeed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "buf.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -27,116 +24,6 @@
 #include "rpc.h"
 #include "test.h"
 #include "tunnel_link.h"
-
-static unsigned count, fail_at; /* fail_at 0: never */
-static long live;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-char *__real_strdup(const char *s);
-char *__real_strndup(const char *s, size_t n);
-int __real_vasprintf(char **ret, const char *fmt, va_list ap);
-int __real___vasprintf_chk(char **ret, int flag, const char *fmt, va_list ap);
-void __real_free(void *p);
-
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
-int __wrap_vasprintf(char **ret, const char *fmt, va_list ap);
-int __wrap___vasprintf_chk(char **ret, int flag, const char *fmt, va_list ap);
-void __wrap_free(void *p);
-
-static bool fails(void)
-{
-	if (fail_at == 0 || ++count != fail_at) {
-		return false;
-	}
-	errno = ENOMEM;
-	return true;
-}
-
-static void *counted(void *p)
-{
-	live += p != NULL;
-	return p;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : counted(__real_malloc(size));
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : counted(__real_calloc(n, size));
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-	if (fails()) {
-		return NULL;
-	}
-	return p ? __real_realloc(p, size) : counted(__real_realloc(p, size));
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return fails() ? NULL : counted(__real_strdup(s));
-}
-
-char *__wrap_strndup(const char *s, size_t n)
-{
-	return fails() ? NULL : counted(__real_strndup(s, n));
-}
-
-int __wrap_vasprintf(char **ret, const char *fmt, va_list ap)
-{
-	int n = fails() ? -1 : __real_vasprintf(ret, fmt, ap);
-
-	live += n >= 0;
-	return n;
-}
-
-int __wrap___vasprintf_chk(char **ret, int flag, const char *fmt, va_list ap)
-{
-	int n = fails() ? -1 : __real___vasprintf_chk(ret, flag, fmt, ap);
-
-	live += n >= 0;
-	return n;
-}
-
-void __wrap_free(void *p)
-{
-	live -= p != NULL;
-	__real_free(p);
-}
-
-/* Returns how many runs failed. `tolerant`: it may succeed although an allocation failed. */
-static unsigned fail_each(int (*scenario)(void), bool tolerant)
-{
-	for (unsigned n = 1;; n++) {
-		long before = live;
-		int r;
-
-		count = 0;
-		fail_at = n;
-		r = scenario();
-		fail_at = 0;
-		if (live != before) {
-			fail_msg("run %u: %ld allocations left", n, live - before);
-		}
-		if (count < n) {
-			assert_int_equal(r, 0);
-			return n - 1;
-		}
-		if (!tolerant && r != -ENOMEM && r != -EREMOTEIO && r != -EPROTO) {
-			fail_msg("run %u: %d", n, r);
-		}
-	}
-}
 
 static int use_buf(void)
 {
@@ -160,6 +47,7 @@ static int use_buf(void)
 
 static int use_map(void)
 {
+	static int value;
 	struct map *m = map_new();
 	int r = m ? 0 : -ENOMEM;
 
@@ -167,9 +55,9 @@ static int use_map(void)
 		char key[16];
 
 		snprintf(key, sizeof(key), "%u", i);
-		r = map_put(m, key, &count, NULL);
+		r = map_put(m, key, &value, NULL);
 		assert_int_equal(map_size(m), r == 0 ? i + 1 : i);
-		assert_ptr_equal(map_get(m, key), r == 0 ? &count : NULL);
+		assert_ptr_equal(map_get(m, key), r == 0 ? &value : NULL);
 	}
 	map_free(m);
 	return r;
@@ -394,7 +282,7 @@ static int use_tunnel(void)
 	}
 	/* However it went: a port comes up again when there is memory. */
 	if (dialer && listener && portlike) {
-		fail_at = 0;
+		fail_none();
 		tunnel_link_reset(dialer);
 		for (int i = 0; i < 3; i++) {
 			assert_int_equal(carry(dialer, listener), 0);
