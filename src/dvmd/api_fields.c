@@ -2,12 +2,12 @@
 /* The tables of the API's bodies and queries. */
 #include "api_fields.h"
 
+#include "rights.h"
+
 #define REF_MAX 127 /* of a VM: an id, a name, or PROJECT/NAME */
 
 static const char *const actions[] = { "on",	"off",	  "shutdown", "reboot", "reset",
 				       "pause", "resume", "nmi",      NULL };
-static const char *const rights[] = { "view",	    "type",  "debug", "memory", "disk-read",
-				      "disk-write", "power", "admin", NULL };
 static const char *const vm_streams[] = { "console", NULL };
 static const char *const session_streams[] = { "console", "ssh", NULL };
 static const char *const attach_kinds[] = { "console", "disk", NULL };
@@ -87,7 +87,7 @@ const struct field attach_fields[] = {
 const struct field token_make_fields[] = {
 	{ .name = "name", .type = FIELD_NAME, .offset = offsetof(struct body_token_make, name) },
 	{ .name = "user", .type = FIELD_NAME, .offset = offsetof(struct body_token_make, user) },
-	{ .name = "rights", .type = FIELD_CHOICES, .items_max = 8, .choices = rights,
+	{ .name = "rights", .type = FIELD_CHOICES, .items_max = 8, .choices = right_names,
 	  .offset = offsetof(struct body_token_make, rights) },
 	{ .name = "ttl_s", .type = FIELD_INTEGER, .min = 1, .max = API_TOKEN_TTL_MAX_S,
 	  .offset = offsetof(struct body_token_make, ttl_s) },
@@ -96,7 +96,7 @@ const struct field token_make_fields[] = {
 
 const struct field user_make_fields[] = {
 	{ .name = "name", .type = FIELD_NAME, .required = true, .offset = offsetof(struct body_user_make, name) },
-	{ .name = "rights", .type = FIELD_CHOICES, .items_max = 8, .choices = rights,
+	{ .name = "rights", .type = FIELD_CHOICES, .items_max = 8, .choices = right_names,
 	  .offset = offsetof(struct body_user_make, rights) },
 	{ 0 },
 };
@@ -107,7 +107,7 @@ const struct field project_make_fields[] = {
 };
 
 const struct field member_set_fields[] = {
-	{ .name = "rights", .type = FIELD_CHOICES, .required = true, .items_max = 8, .choices = rights,
+	{ .name = "rights", .type = FIELD_CHOICES, .required = true, .items_max = 8, .choices = right_names,
 	  .offset = offsetof(struct body_member_set, rights) },
 	{ 0 },
 };

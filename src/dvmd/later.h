@@ -7,7 +7,5 @@
 
 /* Calls fn(NULL, fault, user) from the loop; `fault` is copied. Out of memory, it calls at once. */
 void later_fault(sd_event *event, const struct fault *fault, ops_reply_fn fn, void *user);
-/* Calls fn(result, NULL, user) from the loop. Takes `result`; NULL (out of memory) is a fault. */
-void later_result(sd_event *event, json_t *result, ops_reply_fn fn, void *user);
 /* Calls fn at once with a result that is let go afterwards; NULL (out of memory) is a fault. */
 void now_result(json_t *result, ops_reply_fn fn, void *user);

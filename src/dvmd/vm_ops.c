@@ -150,14 +150,17 @@ static json_t *hardware(const json_t *domain)
 static void get_answer(const json_t *result, const struct fault *fault, void *user)
 {
 	_cleanup_(request_freep) struct vm_request *q = user;
+	struct cloud *cloud = q->d->cloud;
 	struct vm_row now;
 	json_t *vm;
 
 	if (result) {
 		const char *state = json_string_value(json_object_get(result, "state"));
 
-		q->d->cloud->ops->observed(q->d->cloud, q->vm.domain,
-					   state ? vm_state_parse(state) : VM_UNKNOWN);
+		cloud->ops->observed(cloud, q->vm.domain,
+				     state ? vm_state_parse(state) : VM_UNKNOWN);
+	} else if (fault->code == FAULT_VM_GONE) {
+		cloud->ops->observed(cloud, q->vm.domain, VM_GONE);
 	}
 	if (store_vm_get(q->d->store, q->vm.id, &now, NULL) < 0) {
 		now = q->vm;

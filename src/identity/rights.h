@@ -21,6 +21,7 @@ enum right {
 
 /* Name of one right: "disk-read". Never NULL. */
 const char *right_name(enum right r);
-/* Array of names <-> mask. NULL on no memory; a fault bad-value for an unknown name. */
+/* By bit number, NULL-ended. */
+extern const char *const right_names[RIGHTS_COUNT + 1];
+/* Array of names; NULL on no memory. */
 json_t *rights_to_json(unsigned rights);
-int rights_from_json(const json_t *names, unsigned *ret, struct fault *fault) _must_check_;

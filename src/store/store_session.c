@@ -30,7 +30,7 @@ const char *attachment_state_name(enum attachment_state s)
 	return s < _ATTACHMENT_STATE_MAX ? attachment_state_names[s] : "unknown";
 }
 
-int attachment_kind_parse(const char *name, enum attachment_kind *ret)
+static int attachment_kind_parse(const char *name, enum attachment_kind *ret)
 {
 	for (unsigned i = 0; i < _ATTACHMENT_KIND_MAX; i++) {
 		if (strcmp(name, kind_names[i]) == 0) {

@@ -81,7 +81,6 @@ enum attachment_state {
 };
 const char *attachment_kind_name(enum attachment_kind k);
 const char *attachment_state_name(enum attachment_state s);
-int attachment_kind_parse(const char *name, enum attachment_kind *ret) _must_check_;
 
 struct attachment_row {
 	char id[ID_MAX]; /* a-… */

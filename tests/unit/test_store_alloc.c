@@ -135,11 +135,9 @@ static int use_identity(void)
 static int use_rights(void)
 {
 	json_t *names = rights_to_json(RIGHTS_ALL);
-	unsigned rights;
-	int r = names ? rights_from_json(names, &rights, &fault) : -ENOMEM;
 
 	json_decref(names);
-	return r;
+	return names ? 0 : -ENOMEM;
 }
 
 /* Statements are compiled and kept at their first use: a first run is for them. */
