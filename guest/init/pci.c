@@ -2,10 +2,9 @@
 /*
  * Which PCI devices get their driver at once, and which later.
  *
- * Enabling a PCI device makes the kernel evaluate the root bus's _PRT for its interrupt, and that
- * of QEMU's `pc` machine is a loop of AML over 128 entries: 0.12 s a device in emulation, more than
- * all else that init does. So only what the agent's start needs is probed at the start; the rest
- * when the user is already in.
+ * Enabling a PCI device is slow in an emulated machine (for its interrupt the kernel interprets the
+ * root bus's _PRT, which is likely the larger part). So only what the agent's start needs is probed
+ * at the start; the rest when the user is already in.
  */
 #include "pci.h"
 #include "say.h"
