@@ -142,10 +142,10 @@ json_t *fake_domain_json(const struct fake_domain *d)
 					 disk->serial, "size_bytes", (json_int_t)disk->size_bytes,
 					 "readonly", disk->readonly, "cdrom", disk->cdrom));
 	}
-	return json_pack("{sssssssssssisisiso}", "uuid", d->uuid, "name", d->name, "state",
+	return json_pack("{sssssssssssssisisiso}", "uuid", d->uuid, "name", d->name, "state",
 			 domain_state_name(d->state), "session", d->session, "image", d->image,
-			 "run", (int)(d->state == DOMAIN_OFF ? 0 : d->run), "memory_mib",
-			 (int)d->memory_mib, "vcpus", (int)d->vcpus, "disks", disks);
+			 "owner", d->owner, "run", (int)(d->state == DOMAIN_OFF ? 0 : d->run),
+			 "memory_mib", (int)d->memory_mib, "vcpus", (int)d->vcpus, "disks", disks);
 }
 
 /* --- console

@@ -153,7 +153,7 @@ int fake_dvm_start(struct fake_domain *d, struct fault *fault)
 	if (r == 0) {
 		d->agent_fd = pair[0];
 		d->agent_far_fd = pair[1];
-		r = agent_start(d);
+		r = d->f->silent ? 0 : agent_start(d);
 	}
 	if (r == 0) {
 		r = sd_event_add_io(d->f->event, &d->agent_io, d->agent_fd, 0, on_agent_io, d);
@@ -171,8 +171,10 @@ int fake_dvm_start(struct fake_domain *d, struct fault *fault)
 
 void fake_dvm_restart_agent(struct fake_domain *d)
 {
-	d->agent_again = true;
-	kill(-d->agent_pid, SIGKILL);
+	if (d->agent_pid > 0) {
+		d->agent_again = true;
+		kill(-d->agent_pid, SIGKILL);
+	}
 }
 
 void fake_dvm_stop(struct fake_domain *d)

@@ -1,37 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * dvm-fakevirt: a hypervisor that only pretends, for tests and for a look at dvm without one. A
- *daemon of its own, so that its "domains" outlive dvm-hostd as real ones do. src/hypervisor/fake.c
- *is its client.
+ * daemon of its own, so that its "domains" outlive dvm-hostd as real ones do.
+ * src/hypervisor/fake.c is its client, interfaces/PROTOCOL.fakevirt what they say.
  *
  * A target has a console that talks: firmware, boot text, "login: ", then it echoes. A D-VM is the
- *real agent, dvm-agent, as a child process, without a kernel around it.
- *
- * RPC frames of PROTOCOL.host on the socket given; `domain` is a UUID or name:
- *
- *	domain.list {}                {"domains":[{"uuid","name","state","session"?,"image"?}]}
- *	domain.get {domain}           {"uuid","name","state","run","memory_mib","vcpus",
- *	                               "disks":[{"dev","format","source","serial","size_bytes","readonly","cdrom"}]}
- *	domain.power {domain, verb}   {"state"}     `on` holds the domain before its first byte;
- *`resume` lets it run domain.console {domain}       {"path","run"}   a unix socket, to connect to
- *	dvm.create {session, image, memory_mib, vcpus}
- *	dvm.destroy, dvm.resume {session}      dvm.get {session}  as domain.get
- *	dvm.tunnel {session}          {"path"}
- *	dvm.disk.attach {session, serial, source, format, readonly}      dvm.disk.detach {session,
- *serial} events.subscribe {}           then notices domain.event {uuid, session, event, state}
- *
- * For tests only:
- *
- *	script.define {name, uuid?, state?, memory_mib?, vcpus?, boot?:[LINE], line_ms?,
- *disks?:[{dev, format?, source?, size_bytes?, readonly?, cdrom?}]}   {"uuid"}   a disk without
- *source gets an empty file script.undefine {domain} script.fail {method, count, code, message?} the
- *next calls of the method fail script.delay {method, count, ms}               …take that long
- *	script.print {domain, text}                    the guest says something
- *	script.input {domain}         {"text"}         what was typed at the console since the start
- *	script.dvm_end {session, how:"off"|"crash"|"agent"}   the D-VM goes away; agent: its agent
- *is killed and comes back script.away {away}            the hypervisor does not answer (but to
- *script.*), its domains go on script.agent {ssh_exec}       what answers SSH connections in D-VMs
- *from now on (default: cat)
+ * real agent, dvm-agent, as a child process, without a kernel around it.
  */
 #pragma once
 
@@ -59,7 +33,7 @@ struct fakevirt {
 	struct list clients;
 	int listen_fd;
 	sd_event_source *listen_io;
-	bool away;
+	bool away, silent;
 	struct list rules; /* struct fake_rule */
 	unsigned n_rules;
 };
@@ -103,7 +77,7 @@ struct fake_domain {
 
 	/* a D-VM */
 	char session[DVM_SESSION_MAX + 1];
-	char image[65];
+	char image[65], owner[DVM_OWNER_MAX + 1];
 	struct fake_port tunnel;
 	pid_t agent_pid;
 	int agent_fd, agent_far_fd; /* the port: our end and the agent's */

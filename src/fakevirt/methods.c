@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The methods of the hypervisor that is pretended; see fakevirt.h. */
+/* The methods of the hypervisor that is pretended; see PROTOCOL.fakevirt. */
 #include <errno.h>
 #include <string.h>
 
@@ -108,12 +108,14 @@ static int dvm_create(struct call *c)
 		return 0;
 	}
 	if (!name || strlen(param(c, "session")) > DVM_SESSION_MAX ||
-	    strlen(param(c, "image")) > 64 || fake_domain_new(c->f, name, &d) < 0) {
+	    strlen(param(c, "image")) > 64 || strlen(param(c, "owner")) > DVM_OWNER_MAX ||
+	    fake_domain_new(c->f, name, &d) < 0) {
 		return fault_set(&c->fault, FAULT_HYPERVISOR_FAILED,
 				 "The hypervisor could not start the debug VM");
 	}
 	strcpy(d->session, param(c, "session"));
 	strcpy(d->image, param(c, "image"));
+	strcpy(d->owner, param(c, "owner"));
 	d->memory_mib = (unsigned)json_integer_value(json_object_get(c->params, "memory_mib"));
 	d->vcpus = (unsigned)json_integer_value(json_object_get(c->params, "vcpus"));
 	r = fake_dvm_start(d, &c->fault);

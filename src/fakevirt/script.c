@@ -283,6 +283,7 @@ static int script_agent(struct fakevirt *f, json_t *params, json_t **ret, struct
 	}
 	free(f->ssh_exec);
 	f->ssh_exec = exec;
+	f->silent = json_is_true(json_object_get(params, "silent"));
 	return 0;
 }
 

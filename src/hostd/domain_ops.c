@@ -42,10 +42,10 @@ static int domain_list(struct op *op)
 	for (size_t i = 0; i < list.n_domains; i++) {
 		const struct domain_brief *d = &list.domains[i];
 
-		json_array_append_new(domains,
-				      json_pack("{ssssssss?}", "uuid", d->uuid, "name", d->name,
-						"state", domain_state_name(d->state), "dvm_session",
-						d->session[0] ? d->session : NULL));
+		json_array_append_new(
+			domains, json_pack("{ssssssss?}", "uuid", d->uuid, "name", d->name, "state",
+					   domain_state_name(d->state), "dvm_session",
+					   domain_is_our_dvm(op->hostd, d) ? d->session : NULL));
 	}
 	op->result = json_pack("{so}", "domains", domains);
 	return op->result ? 0 : op_no_memory(op);

@@ -8,6 +8,7 @@
 
 #include "boots.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "file.h"
 #include "image.h"
 #include "log.h"
@@ -32,6 +33,11 @@ bool session_id_valid(const char *s)
 bool vm_id_valid(const char *s)
 {
 	return id_valid(s, 'v');
+}
+
+bool domain_is_our_dvm(const struct hostd *h, const struct domain_brief *domain)
+{
+	return domain->session[0] && strcmp(domain->owner, h->id) == 0;
 }
 
 /* --- the hypervisor, from its threads into the loop
@@ -90,7 +96,7 @@ static void loop_domain(void *arg)
 	server_notify(h->server, "domain.changed",
 		      json_pack("{ssssss}", "uuid", e->uuid, "state", domain_state_name(e->state),
 				"event", domain_event_name(e->kind)));
-	if (e->session[0] && event_ends(e->kind)) {
+	if (event_ends(e->kind) && relay_find(h->relays, e->session)) {
 		fault_set(&fault, FAULT_DVM_LOST, "The debug VM stopped");
 		boots_fail(h, e->session, &fault);
 		server_notify(h->server, "dvm.lost",
@@ -307,13 +313,35 @@ int hostd_make_folders(struct hostd *h)
 	return 0;
 }
 
+/* Made once for a state folder. */
+static int id_load(struct hostd *h)
+{
+	_cleanup_free_ char *path = strf("%s/host.id", h->state);
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r;
+
+	r = path ? file_read(path, DVM_OWNER_MAX, &text, &len) : -ENOMEM;
+	if (r == -ENOENT) {
+		text = random_id("h", 16);
+		r = text ? file_write_atomic(path, text, strlen(text), 0600) : -ENOMEM;
+	}
+	if (r == 0) {
+		strcpy(h->id, text);
+	}
+	return r;
+}
+
 int hostd_open(struct hostd *h, const char *uri)
 {
 	_cleanup_free_ char *images = strf("%s/images", h->state);
 	struct fault fault;
 	int r;
 
-	r = worker_pool_new(h->event, "work", WORKERS, &h->workers);
+	r = id_load(h);
+	if (r == 0) {
+		r = worker_pool_new(h->event, "work", WORKERS, &h->workers);
+	}
 	if (r == 0) {
 		r = images ? image_store_new(images, &h->images) : -ENOMEM;
 	}

@@ -29,9 +29,10 @@ struct boots;
 struct hostd {
 	sd_event *event;
 	struct worker_pool *workers;
-	char *state;   /* folder */
-	char *libexec; /* folder of dvm-relay */
-	bool root;     /* we may give processes users of their own */
+	char *state;		    /* folder */
+	char id[DVM_OWNER_MAX + 1]; /* of this dvm: which D-VMs of the hypervisor are ours */
+	char *libexec;		    /* folder of dvm-relay */
+	bool root;		    /* we may give processes users of their own */
 	struct hypervisor *hv;
 	struct image_store *images;
 	/* the rest belongs to the loop's thread */
@@ -48,6 +49,9 @@ struct hostd {
 #define UIDS_EACH 2168
 /* Where we are root, dvm-gate is a user of its own, and comes in by its group. */
 #define GATE_GID 61183
+
+/* One of our D-VMs: another dvm on the same hypervisor keeps its own. */
+bool domain_is_our_dvm(const struct hostd *h, const struct domain_brief *domain);
 
 /* Ids of dvm: "s-…" and "v-…" */
 bool session_id_valid(const char *s);

@@ -223,6 +223,18 @@ static void relay_down(struct relay *r, const char *why)
 				   on_retry, r);
 }
 
+/* This start has failed. Who waits goes on waiting for the next, unless that makes no sense. */
+static void relay_give_up(struct relay *r, int error)
+{
+	struct fault fault;
+
+	if (error == -ENOSPC || error == -EDQUOT) {
+		fault_set(&fault, FAULT_DISK_FULL, "The host's disk is full");
+		relay_waits_finish(r, &fault);
+	}
+	relay_down(r, strerror(-error));
+}
+
 void relay_status_read(struct relay *r, const json_t *status)
 {
 	const char *agent = json_string_value(json_object_get(status, "agent"));
@@ -327,7 +339,7 @@ static void setup_next(struct relay *r)
 		break;
 	}
 	if (k < 0) {
-		relay_down(r, strerror(-k));
+		relay_give_up(r, k);
 	}
 }
 
@@ -349,6 +361,9 @@ static void on_setup(const json_t *result, const struct fault *fault, int *fds, 
 			}
 		}
 		log_warn("relay %s: %s", r->name, fault->message);
+		if (fault->code == FAULT_DISK_FULL) {
+			relay_waits_finish(r, fault);
+		}
 		relay_down(r, fault->message);
 		return;
 	}
@@ -449,7 +464,7 @@ static void relay_connect(struct relay *r)
 	}
 	if (k < 0) {
 		log_warn("relay %s could not be started: %s", r->name, strerror(-k));
-		relay_down(r, strerror(-k));
+		relay_give_up(r, k);
 		return;
 	}
 	r->state = RELAY_STARTING;

@@ -62,6 +62,8 @@ static void client_free(struct client *c)
 
 static void hello(struct client *c, struct rpc_request *request, const json_t *params)
 {
+	struct hypervisor *hv = c->server->hostd->hv;
+	bool up = hv->ops->alive(hv);
 	struct fault fault;
 
 	if (json_integer_value(json_object_get(params, "protocol")) != PROTOCOL_VERSION) {
@@ -72,10 +74,11 @@ static void hello(struct client *c, struct rpc_request *request, const json_t *p
 	c->greeted = true;
 	rpc_request_reply(
 		request, json_pack("{siss}", "protocol", PROTOCOL_VERSION, "program", "dvm-hostd"));
-	/* What a newcomer has missed. */
-	rpc_peer_notify(
-		c->peer, "hypervisor",
-		json_pack("{sb}", "up", c->server->hostd->hv->ops->alive(c->server->hostd->hv)));
+	/* What a newcomer has missed: lost D-VMs are told of anew. */
+	rpc_peer_notify(c->peer, "hypervisor", json_pack("{sb}", "up", up));
+	if (up) {
+		restore_all_start(c->server->hostd);
+	}
 }
 
 static void on_call(struct rpc_peer *p, struct rpc_request *request, const char *method,

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a session on this host is to be: RUN/dvm/SESSION/session.json, written before what it
- *describes is made, removed after all of it is gone. Read and written by workers, one at a time for
- *each session.
+ * describes is made, removed after all of it is gone. Read and written by workers, one at a time
+ * for each session. One object:
  *
- *	{"image": ID, "stacks": [NAME], "memory_mib": N, "vcpus": N, "agent": {…}, "uid": N,
- *"created": BOOL, "host_key": KEY, "consoles": [{"vm", "name", "record"}], "disks": [{"vm",
- *"domain", "mode", "disks": [{"serial", "source", "format", "block", "lent": […]}]}]}
- *
- * created: the D-VM was started once; when it is not there later, it is lost, not missing.
+ * - image (id), stacks, memory_mib, vcpus: of the D-VM; uid: its user, 0 where we are not root
+ * - created: the D-VM was started once; when it is not there later, it is lost, not missing
+ * - agent: the configuration that the agent is to have, as dvmd gave it
+ * - consoles: a list of {vm, name, record}
+ * - disks: a list of {vm, domain, index, mode, disks}; in `disks`, for each of the target's:
+ *   {serial, source, format, block, readonly, lent}, `lent` as of lend.h
  */
 #pragma once
 

@@ -132,6 +132,7 @@ static int dvm_create(struct hostd *h, const char *session, const json_t *state,
 		return r;
 	}
 	spec.image = image.id;
+	spec.owner = h->id;
 	spec.kernel = image.kernel.path;
 	spec.initrd = image.initrd.path;
 	spec.cmdline = image.cmdline;
@@ -733,7 +734,7 @@ static int session_list(struct op *op)
 		return r;
 	}
 	for (size_t i = 0; i < domains.n_domains && r == 0; i++) {
-		if (domains.domains[i].session[0]) {
+		if (domain_is_our_dvm(op->hostd, &domains.domains[i])) {
 			r = list_one(domains.domains[i].session, &job);
 		}
 	}

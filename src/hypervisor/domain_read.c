@@ -393,7 +393,7 @@ int domain_free_dev(const struct domain_info *info, char ret_dev[16])
 }
 
 int domain_xml_read_metadata(const char *xml, char ret_session[DVM_SESSION_MAX + 1],
-			     char ret_image[65])
+			     char ret_owner[DVM_OWNER_MAX + 1])
 {
 	_cleanup_doc_ xmlDoc *doc = NULL;
 	xmlNode *root;
@@ -404,6 +404,6 @@ int domain_xml_read_metadata(const char *xml, char ret_session[DVM_SESSION_MAX +
 		return r;
 	}
 	attr_field(root, "id", ret_session, DVM_SESSION_MAX + 1);
-	attr_field(root, "image", ret_image, 65);
+	attr_field(root, "owner", ret_owner, DVM_OWNER_MAX + 1);
 	return ret_session[0] ? 0 : -EBADMSG;
 }

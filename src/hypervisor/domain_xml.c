@@ -183,6 +183,7 @@ static void xml_domain(struct xml *x, const struct dvm_spec *spec, bool kvm)
 	xml_attr(x, "xmlns:" DVM_XML_PREFIX, DVM_XML_NAMESPACE);
 	xml_attr(x, "id", spec->session);
 	xml_attr(x, "image", spec->image);
+	xml_attr(x, "owner", spec->owner);
 	xml_close(x);
 	xml_close(x);
 

@@ -7,7 +7,7 @@
 
 #include "hypervisor.h"
 
-/* The element in a D-VM's <metadata> that makes it ours: <session id='…' image='…'/>. */
+/* The element in a D-VM's <metadata> that makes it ours: <session id='…' image='…' owner='…'/>. */
 #define DVM_XML_NAMESPACE "urn:dvm:domain:1"
 #define DVM_XML_PREFIX "dvm"
 #define DVM_DOMAIN_PREFIX "dvm-"
@@ -51,4 +51,4 @@ int domain_xml_read_disk(const char *xml, const char *serial, char **ret_disk_xm
 int domain_free_dev(const struct domain_info *info, char ret_dev[16]) _must_check_;
 /* Our metadata element. -EBADMSG. */
 int domain_xml_read_metadata(const char *xml, char ret_session[DVM_SESSION_MAX + 1],
-			     char ret_image[65]) _must_check_;
+			     char ret_owner[DVM_OWNER_MAX + 1]) _must_check_;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hypervisor driver for dvm-fakevirt: each verb is one RPC call on a connection of its own; one
- * more connection, read by a thread, carries the events. What the calls mean is written in
- * src/fakevirt/fakevirt.h.
+ * The hypervisor driver for dvm-fakevirt (PROTOCOL.fakevirt): each verb is one RPC call on a
+ * connection of its own; one more connection, read by a thread, carries the events.
  */
 #include <errno.h>
 #include <poll.h>
@@ -116,7 +115,7 @@ static int fake_list(struct hypervisor *hv, struct domain_list *ret, struct faul
 
 		COPY_FIELD(brief->uuid, object, "uuid");
 		COPY_FIELD(brief->session, object, "session");
-		COPY_FIELD(brief->image, object, "image");
+		COPY_FIELD(brief->owner, object, "owner");
 		brief->state = state_field(object);
 		if (copy_string(&brief->name, object, "name") < 0 || !brief->name) {
 			return answer_fault(fault);
@@ -235,8 +234,9 @@ static int fake_console_open(struct hypervisor *hv, const char *domain, struct c
 static int fake_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault)
 {
 	return fake_call(hv, "dvm.create",
-			 json_pack("{sssssisi}", "session", spec->session, "image", spec->image,
-				   "memory_mib", (int)spec->memory_mib, "vcpus", (int)spec->vcpus),
+			 json_pack("{sssssssisi}", "session", spec->session, "image", spec->image,
+				   "owner", spec->owner, "memory_mib", (int)spec->memory_mib,
+				   "vcpus", (int)spec->vcpus),
 			 NULL, fault);
 }
 

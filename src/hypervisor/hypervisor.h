@@ -20,6 +20,7 @@
 #define DOMAIN_DISKS_MAX 64
 #define DOMAIN_CONSOLES_MAX 8
 #define DVM_SESSION_MAX 64
+#define DVM_OWNER_MAX 32
 #define DVM_LAYERS_MAX 16
 /* virtio-blk carries 20 bytes */
 #define DISK_SERIAL_MAX 20
@@ -58,7 +59,7 @@ struct domain_brief {
 	char *name;
 	enum domain_state state;
 	char session[DVM_SESSION_MAX + 1]; /* "" unless it is a D-VM of ours */
-	char image[65];			   /* of a D-VM */
+	char owner[DVM_OWNER_MAX + 1];	   /* of a D-VM: whose, see struct dvm_spec */
 };
 
 struct domain_list {
@@ -119,6 +120,7 @@ struct dvm_layer {
 struct dvm_spec {
 	const char *session; /* domain name: dvm-SESSION */
 	const char *image;   /* id, kept in the domain's metadata */
+	const char *owner;   /* which of several dvm on this hypervisor made it */
 	unsigned memory_mib, vcpus;
 	const char *kernel, *initrd, *cmdline;
 	struct dvm_layer layers[DVM_LAYERS_MAX]; /* the root first */

@@ -109,18 +109,38 @@ static int domain_find(struct libvirt_link *l, virConnectPtr conn, const char *n
 	return 0;
 }
 
+/* Whose D-VM it is; false if it is none. */
+static bool metadata_read(virDomainPtr domain, char session[DVM_SESSION_MAX + 1],
+			  char owner[DVM_OWNER_MAX + 1])
+{
+	_cleanup_free_ char *metadata = NULL;
+
+	if (strncmp(virDomainGetName(domain), DVM_DOMAIN_PREFIX, strlen(DVM_DOMAIN_PREFIX)) != 0) {
+		return false;
+	}
+	metadata = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DVM_XML_NAMESPACE, 0);
+	return metadata && domain_xml_read_metadata(metadata, session, owner) == 0;
+}
+
 static int dvm_find(struct libvirt_link *l, virConnectPtr conn, const char *session,
 		    virDomainPtr *ret, struct fault *fault)
 {
 	char name[sizeof(DVM_DOMAIN_PREFIX) + DVM_SESSION_MAX];
+	char found[DVM_SESSION_MAX + 1], owner[DVM_OWNER_MAX + 1];
+	_cleanup_domain_ virDomainPtr domain = NULL;
 	int r;
 
 	snprintf(name, sizeof(name), DVM_DOMAIN_PREFIX "%s", session);
-	r = domain_find(l, conn, name, ret, fault);
-	if (r < 0 && fault->code == FAULT_VM_GONE) {
+	r = domain_find(l, conn, name, &domain, fault);
+	if (r < 0 && fault->code != FAULT_VM_GONE) {
+		return r;
+	}
+	/* A name alone makes no D-VM of somebody else's domain. */
+	if (r < 0 || !metadata_read(domain, found, owner) || strcmp(found, session) != 0) {
 		return fault_set(fault, FAULT_DVM_LOST, "The session's debug VM is gone");
 	}
-	return r;
+	*ret = TAKE_PTR(domain);
+	return 0;
 }
 
 static int xml_of(struct libvirt_link *l, virDomainPtr domain, char **ret, struct fault *fault)
@@ -142,25 +162,17 @@ static int read_fault(int r, struct fault *fault)
 
 static int brief_fill(virDomainPtr domain, struct domain_brief *brief)
 {
-	const char *name = virDomainGetName(domain);
-	char *metadata;
-
 	*brief = (struct domain_brief){ .state = domain_state(domain) };
 	if (virDomainGetUUIDString(domain, brief->uuid) < 0) {
 		return -EREMOTEIO;
 	}
-	brief->name = strdup(name);
+	brief->name = strdup(virDomainGetName(domain));
 	if (!brief->name) {
 		return -ENOMEM;
 	}
-	if (strncmp(name, DVM_DOMAIN_PREFIX, strlen(DVM_DOMAIN_PREFIX)) != 0) {
-		return 0;
-	}
-	metadata = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DVM_XML_NAMESPACE, 0);
-	if (metadata && domain_xml_read_metadata(metadata, brief->session, brief->image) < 0) {
+	if (!metadata_read(domain, brief->session, brief->owner)) {
 		brief->session[0] = 0;
 	}
-	free(metadata);
 	return 0;
 }
 

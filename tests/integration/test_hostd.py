@@ -288,8 +288,15 @@ def test_agent_that_starts_again(host):
 
 
 def test_boot_that_never_ends(host):
-    host.fake.call("script.delay", method="dvm.tunnel", count=1, ms=300)
-    assert fault_of(ensure, host, boot_timeout_ms=1) == "dvm-timeout"
+    host.fake.call("script.agent", silent=True)
+    assert fault_of(ensure, host, boot_timeout_ms=300) == "dvm-timeout"
+    assert host.session(SESSION)["dvm"] == "running" and not host.session(SESSION)["agent"]
+    begun = host.peer.start("dvm.ensure", session=SESSION, image="default", stacks=[], memory_mib=256, vcpus=1,
+                            boot_timeout_ms=20000, agent=AGENT)
+    time.sleep(0.3)
+    host.call("session.release", session=SESSION)
+    assert fault_of(host.peer.finish, begun) in ("cancelled", "dvm-lost")
+    host.fake.call("script.agent")
     ensure(host)
 
 

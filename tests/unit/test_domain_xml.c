@@ -10,6 +10,7 @@
 static const struct dvm_spec spec = {
 	.session = "s-1",
 	.image = "0123",
+	.owner = "h-1",
 	.memory_mib = 256,
 	.vcpus = 2,
 	.kernel = "/img/a&b/kernel",
@@ -130,7 +131,7 @@ static void disk_element_and_metadata(void **state)
 		"</disk><channel><source path='/t'/><target name='org.dvm.tunnel.0'/></channel>"
 		"</devices></domain>";
 	_cleanup_free_ char *disk = NULL, *path = NULL;
-	char session[DVM_SESSION_MAX + 1], image[65];
+	char session[DVM_SESSION_MAX + 1], owner[DVM_OWNER_MAX + 1];
 
 	assert_int_equal(domain_xml_read_disk(xml, "t0-vdb", &disk), 0);
 	assert_non_null(strstr(disk, "/dev/x"));
@@ -138,12 +139,12 @@ static void disk_element_and_metadata(void **state)
 	assert_int_equal(domain_xml_read_tunnel(xml, &path), 0);
 	assert_string_equal(path, "/t");
 	assert_int_equal(domain_xml_read_metadata("<dvm:session xmlns:dvm='urn:dvm:domain:1' "
-						  "id='s-1' image='ab'/>",
-						  session, image),
+						  "id='s-1' owner='ab'/>",
+						  session, owner),
 			 0);
 	assert_string_equal(session, "s-1");
-	assert_string_equal(image, "ab");
-	assert_int_equal(domain_xml_read_metadata("<x/>", session, image), -EBADMSG);
+	assert_string_equal(owner, "ab");
+	assert_int_equal(domain_xml_read_metadata("<x/>", session, owner), -EBADMSG);
 	assert_int_equal(domain_xml_read_tunnel("<domain", &path), -EBADMSG);
 }
 
