@@ -223,6 +223,33 @@ void server_notify(struct server *s, const char *method, json_t *params)
 	json_decref(params);
 }
 
+struct later {
+	struct hostd *hostd;
+	const char *method;
+	json_t *params;
+};
+
+static void notify_now(void *arg)
+{
+	struct later *later = arg;
+
+	server_notify(later->hostd->server, later->method, later->params);
+	free(later);
+}
+
+void server_notify_later(struct hostd *h, const char *method, json_t *params)
+{
+	struct later *later = malloc(sizeof(*later));
+
+	if (later) {
+		*later = (struct later){ .hostd = h, .method = method, .params = params };
+	}
+	if (!later || worker_post(h->workers, notify_now, later) < 0) {
+		json_decref(params);
+		free(later);
+	}
+}
+
 static void on_asked(const json_t *result, const struct fault *fault, int *fds, size_t n_fds,
 		     void *user)
 {

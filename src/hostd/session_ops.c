@@ -471,6 +471,14 @@ static int state_begin(struct op *op, const char *session, json_t **ret)
 	return r;
 }
 
+/* For the session's timeline: the steps that take time. */
+static void progress(struct hostd *h, const char *session, const char *step, const char *detail)
+{
+	server_notify_later(
+		h, "session.progress",
+		json_pack("{ssssss}", "session", session, "step", step, "detail", detail));
+}
+
 static int dvm_ensure(struct op *op)
 {
 	struct hostd *h = op->hostd;
@@ -496,9 +504,11 @@ static int dvm_ensure(struct op *op)
 		r = op_failpoint(&op->fault, "hostd.ensure.relay");
 	}
 	if (r == 0) {
+		progress(h, session, "dvm", "The debug VM is being started");
 		r = dvm_need(h, session, state, &op->fault);
 	}
 	if (r == 0) {
+		progress(h, session, "boot", "The debug VM boots");
 		r = op_failpoint(&op->fault, "hostd.ensure.dvm");
 	}
 	if (r == 0) {
