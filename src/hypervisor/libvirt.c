@@ -258,6 +258,26 @@ static int libvirt_get(struct hypervisor *hv, const char *name, struct domain_in
 	return 0;
 }
 
+/* Whether a verb that failed is fulfilled all the same: the domain changed while libvirt was asked.
+ * One that is being started, for a caller who died since, reads as paused until it runs. */
+static bool power_done(virDomainPtr domain, enum power_verb verb)
+{
+	enum domain_state state = domain_state(domain);
+
+	switch (verb) {
+	case POWER_ON:
+	case POWER_RESUME:
+		return state == DOMAIN_RUNNING;
+	case POWER_OFF:
+	case POWER_SHUTDOWN:
+		return state == DOMAIN_OFF;
+	case POWER_PAUSE:
+		return state == DOMAIN_PAUSED;
+	default:
+		return false;
+	}
+}
+
 /* What a verb needs the domain to be. */
 static int power_apply(struct libvirt_link *l, virDomainPtr domain, enum power_verb verb,
 		       enum domain_state state, struct fault *fault)
@@ -306,7 +326,12 @@ static int power_apply(struct libvirt_link *l, virDomainPtr domain, enum power_v
 	case _POWER_VERB_MAX:
 		break;
 	}
-	return r < 0 ? libvirt_link_fault(l, fault, what[verb]) : 0;
+	if (r == 0) {
+		return 0;
+	}
+	/* First, since asking for the state clears libvirt's error. */
+	r = libvirt_link_fault(l, fault, what[verb]);
+	return power_done(domain, verb) ? 0 : r;
 }
 
 static int libvirt_power(struct hypervisor *hv, const char *name, enum power_verb verb,
