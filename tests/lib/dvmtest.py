@@ -75,11 +75,23 @@ def processes(state=None):
 
 
 def owns(entry, line, state):
+    """Named on the command line, or with a file below `state` open: relays are told no path."""
     if str(state) in line:
         return True
     with contextlib.suppress(OSError):
-        return os.environb is not None and f"DVM_STATE={state}".encode() in (entry / "environ").read_bytes().split(b"\0")
+        return any(os.readlink(fd).startswith(f"{state}/") for fd in (entry / "fd").iterdir())
     return False
+
+
+def lock_owner(path):
+    """The pid that holds the lock on a file, or None."""
+    with contextlib.suppress(OSError):
+        inode = path.stat().st_ino
+        for line in pathlib.Path("/proc/locks").read_text().splitlines():
+            words = line.split()
+            if "->" not in words and int(words[5].split(":")[2]) == inode:
+                return int(words[4])
+    return None
 
 
 class Cloud:
@@ -155,13 +167,11 @@ class Cloud:
 
     def pid(self, program):
         """The pid that holds the program's lock, or None."""
-        path = self.state / "run" / f"{program}.lock"
-        with contextlib.suppress(OSError):
-            for line in pathlib.Path("/proc/locks").read_text().splitlines():
-                words = line.split()
-                if "->" not in words and int(words[5].split(":")[2]) == path.stat().st_ino:
-                    return int(words[4])
-        return None
+        return lock_owner(self.state / "run" / f"{program}.lock")
+
+    def relay_pid(self, name):
+        """The pid of a session's relay (its id) or of a kept console's (the VM's id), or None."""
+        return lock_owner(self.state / "run/relay" / name / "pid")
 
     def kill(self, program, sig=signal.SIGKILL):
         pid = wait_for(lambda: self.pid(program), f"{program} to run")
@@ -169,8 +179,11 @@ class Cloud:
         wait_for(lambda: self.pid(program) != pid, f"{program} {pid} to die")
         return pid
 
-    def relays(self):
-        return {pid: line for pid, line in processes(self.state).items() if "dvm-relay" in line}
+    def kill_relay(self, name):
+        """SIGKILL, and waits until another one is in its place."""
+        pid = wait_for(lambda: self.relay_pid(name), f"the relay {name} to run")
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: self.relay_pid(name) not in (None, pid), f"the relay {name} to be started again")
 
     # -- what must not be left
 

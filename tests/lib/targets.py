@@ -86,6 +86,22 @@ class Tiny:
         if self.state() != "shut off":
             self.cloud.dvm("power", "off", self.name)
 
+    def offset(self):
+        """Where its console is now."""
+        return int(self.cloud.dvm("console", self.name, "--offset").stdout)
+
+    def boot(self):
+        """Switches it on and returns what it said until its prompt."""
+        offset = self.offset()
+        self.on()
+        return self.cloud.dvm(
+            "console", self.name, "--read-only", "--from", offset, "--until", "tiny>", "--timeout", 90
+        ).stdout
+
+    def answers(self, word):
+        """The guest itself answers, on its console; what is typed is echoed too, and is no answer."""
+        return word in self.type(f"echo {word}\r", f"\n{word}")
+
     def type(self, text, until, timeout=60):
         """Types on the console and returns what came until `until`."""
         return self.cloud.dvm(
