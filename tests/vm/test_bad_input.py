@@ -97,8 +97,10 @@ def test_full_disk(images):
 
 
 def test_hypervisor_away(cloud, tiny, nothing_left):
+    tiny.on()
     with targets.libvirtd_stopped(cloud):
         problem = refused(cloud, "hypervisor-away", "power", "pause", tiny.name)
         assert "again" in problem["hint"] or "operator" in problem["hint"]
     dvmtest.wait_for(lambda: cloud.dvm("power", "pause", tiny.name, check=False).returncode == 0, "libvirt to be back", 90)
+    assert tiny.state() == "paused"
     cloud.dvm("power", "resume", tiny.name)
