@@ -37,7 +37,7 @@ struct console {
 	struct stream_client *stream;
 	bool interactive;
 	bool reads_input; /* else stdin is left alone */
-	bool asked_to_write;
+	bool asked_to_write, takes;
 	struct terminal terminal;
 	struct escape escape;
 	struct until until;
@@ -99,7 +99,9 @@ static void on_opened(uint64_t start, uint8_t mode, void *user)
 		notice(c, "%" PRIu64 " bytes before this are no longer kept", start - c->from);
 	}
 	if (c->asked_to_write && !c->may_write && c->interactive) {
-		notice(c, "somebody else types here; ~W takes writing over");
+		notice(c, c->takes ? "this console can only be watched"
+				   : "somebody else types here, or it can only be watched; "
+				     "~W takes writing over");
 	}
 	send_size(c);
 }
@@ -138,7 +140,9 @@ static void on_writer(bool holds, void *user)
 	struct console *c = user;
 
 	if (c->may_write != holds) {
-		notice(c, holds ? "you may type now" : "somebody else has taken writing over");
+		notice(c, holds ? "you may type now"
+				: "you can no longer type: somebody else does, or it can only be "
+				  "watched");
 	}
 	c->may_write = holds;
 }
@@ -228,7 +232,13 @@ static int feed(struct console *c, struct fault *fault)
 			buf_clear(&c->input);
 			return 0;
 		}
-		fault_set(fault, FAULT_WRITER_TAKEN, "somebody else types on this console");
+		if (c->takes) {
+			return fault_set(fault, FAULT_CONSOLE_READ_ONLY,
+					 "this console can only be watched, or has just been taken "
+					 "over");
+		}
+		fault_set(fault, FAULT_WRITER_TAKEN,
+			  "somebody else types on this console, or it can only be watched");
 		fault_hint(fault, "--take takes writing over");
 		return -EREMOTEIO;
 	}
@@ -401,6 +411,7 @@ static int parse_options(struct console *c, const struct args *args, struct faul
 	c->request.mode = args_has(args, "take")	? "take"
 			  : args_has(args, "read-only") ? "r"
 							: "rw";
+	c->takes = args_has(args, "take");
 	c->asked_to_write = !args_has(args, "read-only");
 	return 0;
 }

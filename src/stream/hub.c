@@ -76,6 +76,12 @@ static void readers_tell_source(struct hub *h)
 	}
 }
 
+/* Whether anybody can write. While the source is away the stream's own rule decides alone. */
+static bool can_write(const struct hub *h)
+{
+	return h->writable && (!h->source || h->source_writable);
+}
+
 void hub_source_up(struct hub *h, bool writable, bool fresh, void (*input_ready)(void *user),
 		   void *user)
 {
@@ -90,6 +96,12 @@ void hub_source_up(struct hub *h, bool writable, bool fresh, void (*input_ready)
 	h->source_writable = writable;
 	h->input_ready = input_ready;
 	h->input_user = user;
+	if (h->writer && !can_write(h)) {
+		struct hub_reader *old = h->writer;
+
+		h->writer = NULL;
+		old->ops->writer(false, old->user);
+	}
 	if (!was) {
 		readers_tell_source(h);
 	}
@@ -162,7 +174,7 @@ static bool writer_try(struct hub_reader *r)
 	if (old == r) {
 		return true;
 	}
-	if (!h->writable || !(r->mode & TUNNEL_MODE_WRITE) ||
+	if (!can_write(h) || !(r->mode & TUNNEL_MODE_WRITE) ||
 	    (old && !(r->mode & TUNNEL_MODE_TAKE))) {
 		return false;
 	}
@@ -196,7 +208,7 @@ enum fault_code hub_reader_new(struct hub *h, const struct hub_reader_ops *ops, 
 	if (h->n_readers >= HUB_READERS_MAX) {
 		return FAULT_QUOTA;
 	}
-	if (!(mode & TUNNEL_MODE_READ) && !h->writable) {
+	if (!(mode & TUNNEL_MODE_READ) && !can_write(h)) {
 		return FAULT_CONSOLE_READ_ONLY;
 	}
 	if (!(mode & (TUNNEL_MODE_READ | TUNNEL_MODE_TAKE)) && h->writer) {

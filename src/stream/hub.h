@@ -53,7 +53,8 @@ int hub_new_take(struct ring *ring, bool writable, struct hub **ret) _must_check
 struct hub *hub_free(struct hub *h);
 
 /* The source's side. `input_ready` is called when the empty input queue got bytes. `fresh`: nothing
- * was lost since the last source. */
+ * was lost since the last source. A source that is not `writable` takes writing from who has it:
+ * what he types would vanish. */
 void hub_source_up(struct hub *h, bool writable, bool fresh, void (*input_ready)(void *user),
 		   void *user);
 void hub_source_down(struct hub *h);

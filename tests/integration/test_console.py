@@ -412,7 +412,7 @@ def test_interactive():
     term.type(b"~?")
     term.wait(b"send a break")
     term.type(b"~B")
-    term.wait(b"somebody else has taken writing over")
+    term.wait(b"you can no longer type")
     term.type(b"~W")
     term.wait(b"you may type now")
     term.type(b"\x03~x")

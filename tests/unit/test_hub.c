@@ -311,6 +311,26 @@ static void read_only_stream(void **state)
 	reader_done(s);
 }
 
+static void read_only_source(void **state)
+{
+	struct fixture *f = *state;
+	struct seen *a = reader_of(f, TUNNEL_FROM_LIVE, TUNNEL_MODE_READ | TUNNEL_MODE_WRITE), *b;
+
+	assert_true(hub_reader_is_writer(a->reader));
+	hub_source_down(f->hub);
+	assert_true(hub_reader_is_writer(a->reader));
+	hub_source_up(f->hub, false, true, on_input, f);
+	assert_int_equal(a->writer, 0);
+	assert_int_equal(hub_reader_input_room(a->reader), 0);
+	b = reader_of(f, TUNNEL_FROM_LIVE,
+		      TUNNEL_MODE_READ | TUNNEL_MODE_WRITE | TUNNEL_MODE_TAKE);
+	assert_false(hub_reader_is_writer(b->reader));
+	hub_source_up(f->hub, true, true, on_input, f);
+	assert_true(hub_reader_take(b->reader));
+	reader_done(a);
+	reader_done(b);
+}
+
 static void readers_are_bounded(void **state)
 {
 	struct fixture *f = *state;
@@ -405,6 +425,7 @@ int main(void)
 		hub_test(one_writer),
 		hub_test(input_is_bounded),
 		hub_test(read_only_stream),
+		hub_test(read_only_source),
 		hub_test(readers_are_bounded),
 		hub_test(any_order_of_events),
 	};
