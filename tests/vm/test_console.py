@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console of a real target: every backend, many readers, one writer, and a stream that resets and starts do not end."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+
+import pytest
+import targets
+from dvmtest import wait_for
+
+TCP_PORT = 47114
+PROMPT = "tiny> "
+
+
+class Watcher:
+    """A command that runs on beside the test; its output is read as it comes, unless `reads` is False."""
+
+    def __init__(self, cloud, *argv, reads=True, stdin=subprocess.DEVNULL):
+        self.words = tempfile.TemporaryFile()
+        self.process = cloud.popen(*argv, stdin=stdin, stdout=subprocess.PIPE, stderr=self.words)
+        self.said = b""
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        if reads:
+            self.thread.start()
+
+    def _read(self):
+        while piece := self.process.stdout.read1(65536):
+            self.said += piece
+
+    @property
+    def out(self):
+        return self.said.decode(errors="replace")
+
+    @property
+    def err(self):
+        with open(f"/proc/self/fd/{self.words.fileno()}", "rb") as words:
+            return words.read().decode(errors="replace")
+
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def wait(self, text, seconds=90):
+        wait_for(lambda: text in self.out or self.process.poll() is not None, f"{text!r} after {self.out[-300:]!r}", seconds)
+        assert text in self.out, (self.out[-300:], self.err)
+
+    def wait_words(self, text, seconds=60):
+        wait_for(lambda: text in self.err, f"{text!r} on stderr", seconds)
+
+    def end(self):
+        """Whatever it still says until its own end."""
+        status = self.process.wait(timeout=120)
+        self.thread.join()
+        return status
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        if self.process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        if not self.thread.ident:
+            self.process.stdout.close()
+        self.process.wait(timeout=60)
+        self.words.close()
+
+
+def offset(cloud, vm):
+    return int(cloud.dvm("console", vm.name, "--offset").stdout)
+
+
+def boots(text):
+    return text.count("tiny: start")
+
+
+def at_prompt(cloud, vm):
+    """It may have booted before anybody could read: so ask for the prompt."""
+    return cloud.dvm("console", vm.name, "--live", "--until", PROMPT, "--timeout", 5, input="\r", check=False).returncode == 0
+
+
+def changed(cloud, vm, to, by):
+    """Waits until the feed of events has such a change of the VM's state."""
+    vm_id = cloud.json("vm", "show", vm.name)["id"]
+    with Watcher(cloud, "events", "--after", 0, "--json") as events:
+
+        def there():
+            lines = [json.loads(line) for line in events.out.splitlines(keepends=True) if line.endswith("\n")]
+            return [e for e in lines if e["type"] == "vm.changed" and e["vm"] == vm_id and e["data"]["to"] == to and e["data"]["by"] == by]
+
+        wait_for(there, f"{vm.name} to be recorded as {to} by {by}")
+
+
+@pytest.mark.parametrize("serial", list(targets.SERIAL))
+def test_backend(cloud, serial):
+    """A VM that ran before dvm knew it; then it is reset, and stopped and started behind our back."""
+    name = "console-" + serial.replace("+", "-")
+    with targets.Tiny(cloud, name, serial=serial, disk=False, adopt=False, port=TCP_PORT) as vm:
+        targets.virsh("start", name)
+        cloud.dvm("vm", "adopt", name)
+        with Watcher(cloud, "console", name, "--read-only") as reader:
+            if serial == "file":
+                reader.wait(PROMPT)
+                for take, code in ((), "writer-taken"), (("--take",), "console-read-only"):
+                    refused = cloud.dvm("console", name, "--live", *take, "--until", "x", input="echo x\r", check=False)
+                    assert refused.returncode == 5 and "watched" in refused.stderr, (code, refused)
+            else:
+                wait_for(lambda: at_prompt(cloud, vm), "the prompt")
+                vm.type("echo typed-1\r", "\ntyped-1")
+                reader.wait("\ntyped-1")
+            seen = boots(reader.out)
+
+            cloud.dvm("power", "reset", name)
+            wait_for(lambda: boots(reader.out) == seen + 1, f"the boot after the reset: {reader.out[-300:]!r}")
+            wait_for(lambda: reader.out.endswith(PROMPT), "its prompt")
+
+            targets.virsh("destroy", name)
+            reader.wait_words("the VM is off")
+            changed(cloud, vm, "off", "outside")
+            targets.virsh("start", name)
+            reader.wait_words("the VM is back")
+            changed(cloud, vm, "running", "outside")
+            if serial == "file":
+                wait_for(lambda: boots(reader.out) == seen + 2, f"the next boot: {reader.out[-300:]!r}")
+            else:
+                wait_for(lambda: at_prompt(cloud, vm), "the prompt after the start")
+                vm.type("echo typed-2\r", "\ntyped-2")
+                reader.wait("\ntyped-2")
+            assert "bytes lost" not in reader.err
+
+
+@pytest.fixture(scope="module")
+def guest(cloud):
+    """A VM at its prompt, whose every byte dvm has seen."""
+    with targets.Tiny(cloud, "console-many", disk=False) as vm:
+        vm.on()
+        cloud.dvm("console", vm.name, "--read-only", "--until", PROMPT, "--timeout", 90)
+        yield vm
+
+
+def test_several_readers_see_the_same_bytes(cloud, guest):
+    start = offset(cloud, guest)
+    watch = ("console", guest.name, "--read-only", "--from", start, "--until", "\nline 500", "--timeout", 120)
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(Watcher(cloud, *watch)) for _ in range(4)]
+        guest.type("lines 500\r", "\nline 500")
+        assert [reader.end() for reader in readers] == [0] * 4
+        late = cloud.dvm(*watch).stdout.encode()
+        assert {reader.said for reader in readers} == {readers[0].said}
+        assert late == readers[0].said.replace(b"\r\n", b"\n") or late == readers[0].said
+    assert [f"line {n}" for n in range(1, 501)] == re.findall(r"line \d+", late.decode())
+
+
+def test_one_writer_and_take(cloud, guest):
+    with Watcher(cloud, "console", guest.name, "--live", stdin=subprocess.PIPE) as first:
+        first.type("echo first-1\r")
+        first.wait("\nfirst-1")
+        refused = cloud.dvm("console", guest.name, "--live", "--until", "x", input="echo x\r", check=False)
+        assert refused.returncode == 5 and "--take" in refused.stderr, refused
+        took = cloud.dvm("console", guest.name, "--live", "--take", "--until", "\nsecond", "--timeout", 60, input="echo second\r")
+        assert "second" in took.stdout
+        first.wait("\nsecond")
+        first.wait_words("no longer type")
+        first.type("echo first-2\r")
+        assert first.end() == 5
+        assert "first-2" not in first.out
+    guest.type("echo third\r", "\nthird")
+
+
+def test_reader_that_never_reads_does_not_stall_the_guest(cloud, guest):
+    """The guest says more than the ring and all buffers on the way to that reader hold together."""
+    count = 200000
+    start = offset(cloud, guest)
+    with Watcher(cloud, "console", guest.name, "--read-only", "--from", start, "--until", "the-end", reads=False) as asleep:
+        guest.type(f"lines {count}\r", f"\nline {count}", timeout=300)
+        guest.type("echo the-\x7f-end\r", "-end")
+        cloud.dvm("console", guest.name, "--live", "--until", "\nthe-end", "--timeout", 60, input="echo the-end\r")
+        asleep.thread.start()
+        assert asleep.end() == 0
+        lost = sum(int(n) for n in re.findall(r"(\d+) bytes lost here", asleep.err))
+        assert lost > 0, "it was not too much for the buffers: the test proves nothing"
+        # Not a byte is missing without being said.
+        end = offset(cloud, guest)
+        rest = cloud.dvm("console", guest.name, "--read-only", "--from", start + lost + len(asleep.said), "--timeout", 2).stdout
+        assert start + lost + len(asleep.said) <= end
+        assert "line" not in rest
+
+
+def test_off_and_on_keep_every_byte(cloud, guest):
+    start = offset(cloud, guest)
+    with Watcher(cloud, "console", guest.name, "--read-only", "--from", start) as reader:
+        for _ in range(2):
+            guest.off()
+            changed(cloud, guest, "off", "dvm")
+            seen = boots(reader.out)
+            guest.on()
+            wait_for(lambda: boots(reader.out) == seen + 1 and reader.out.endswith(PROMPT), f"the boot: {reader.out[-300:]!r}")
+        assert boots(reader.out) == 2
+        assert "lost" not in reader.err and "missing" not in reader.err
