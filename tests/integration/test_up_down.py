@@ -107,6 +107,22 @@ def test_down_after_the_supervisor_was_killed(cloud):
     cloud.assert_clean()
 
 
+def test_down_while_the_api_is_away(tmp_path):
+    libexec = tmp_path / "libexec"
+    libexec.mkdir()
+    for program in dvmtest.LIBEXEC.iterdir():
+        (libexec / program.name).symlink_to(program)
+    with dvmtest.Cloud(uri="fake:", env={"DVM_LIBEXEC": str(libexec)}) as cloud:
+        (libexec / "dvmd").unlink()
+        cloud.kill("dvmd")
+        session = cloud.state / "run/dvm/s-00000000"
+        session.mkdir()
+        result = dvmtest.run(dvmtest.DVM, "down", "--state", cloud.state, env=cloud.base_env(), check=False)
+        assert result.returncode != 0 and "may be left" in result.stderr
+        assert not dvmtest.processes(cloud.state)
+        session.rmdir()  # what the next start would have found
+
+
 def test_two_at_once():
     cloud = dvmtest.Cloud(uri="fake:")
     argv = [dvmtest.DVM, "up", "--detach", "--uri", "fake:", "--state", cloud.state]

@@ -5,14 +5,18 @@
  * Theory of operation: sessions are ended through the API, so that disks go back in order. Where
  * programs were killed and only D-VMs or relays are left, dvm is brought up once more for that.
  * Then the supervisor is told to end, and what it did not take with it goes by the locks it holds.
+ * Where sessions cannot be ended, all programs go nevertheless; what tells the next start of these
+ * sessions stays.
  */
 #include <dirent.h>
 #include <fcntl.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "commands.h"
 #include "file.h"
 #include "layout.h"
@@ -24,6 +28,8 @@
 #include "view.h"
 
 #define END_TIMEOUT (180 * USEC_PER_SEC)
+/* So long a program of ours may take to be started again. */
+#define API_PATIENCE (10 * USEC_PER_SEC)
 #define SUPERVISOR_PATIENCE (120 * USEC_PER_SEC)
 
 extern char **environ;
@@ -133,6 +139,22 @@ static int end_sessions(const char *state, struct fault *fault)
 	return r;
 }
 
+static int end_sessions_patiently(const char *state, struct fault *fault)
+{
+	const struct timespec pause = { .tv_nsec = 200 * 1000000L };
+	usec_t end = clock_monotonic() + API_PATIENCE;
+	int r;
+
+	for (;;) {
+		r = end_sessions(state, fault);
+		if (r != -EREMOTEIO || !fault_code_transient(fault->code) ||
+		    clock_monotonic() > end) {
+			return r;
+		}
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* Sockets and locks of programs that are gone. What is to be found again by the next start stays:
  * the port. */
 static int sweep(const char *state, bool relays)
@@ -164,7 +186,7 @@ static int sweep(const char *state, bool relays)
 
 static int run(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	bool keep = args_has(args, "keep-sessions");
+	bool keep = args_has(args, "keep-sessions"), unended = false;
 	_cleanup_free_ char *state = NULL;
 	_cleanup_free_ char *lock = NULL;
 	unsigned n = 0;
@@ -188,19 +210,28 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 			r = bring_up(state, fault);
 		}
 		if (r == 0 && supervised(state)) {
-			r = end_sessions(state, fault);
+			r = end_sessions_patiently(state, fault);
 		}
+		unended = r < 0 && has_entries(state, "run/dvm");
 		if (r < 0) {
-			return r;
+			fprintf(stderr, "sessions cannot be ended, stopping all the same: %s\n",
+				fault->code != FAULT_NONE ? fault->message : strerror(-r));
 		}
 	}
 	n += leftover_stop_owner(lock, SUPERVISOR_PATIENCE);
 	n += leftover_stop(state,
 			   LEFTOVER_PROGRAMS | LEFTOVER_GROUND | (keep ? 0 : LEFTOVER_RELAYS));
-	r = sweep(state, !keep);
+	r = sweep(state, !keep && !unended);
 	if (r < 0) {
 		return fault_set(fault, FAULT_INTERNAL, "cannot tidy up %s/run: %s", state,
 				 strerror(-r));
+	}
+	if (unended) {
+		fault_set(fault, FAULT_CONFLICT,
+			  "dvm is down, but debug VMs of its sessions may be left");
+		fault_hint(fault, "the next dvm up goes on with them; its logs are in %s/log",
+			   state);
+		return -EREMOTEIO;
 	}
 	fprintf(stderr, n > 0 ? "dvm is down\n" : "dvm was not up\n");
 	return 0;
