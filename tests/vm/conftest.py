@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import pathlib
+import shutil
 import tempfile
 
 import dvmtest
@@ -13,14 +14,17 @@ STATE = pathlib.Path("/tmp/canary-path-4711")
 
 @pytest.fixture(scope="session")
 def images():
-    """The D-VM's image, built once a build folder by the command a user would type."""
-    if not (dvmtest.IMAGES / "default").exists():
-        dvmtest.IMAGES.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="dvm-t-") as state:
-            os.symlink(dvmtest.IMAGES, f"{state}/images")
-            env = dict(os.environ, DVM_LIBEXEC=str(dvmtest.LIBEXEC))
-            dvmtest.run(dvmtest.DVM, "image", "build", "--state", state, env=env, timeout=900)
-    return dvmtest.IMAGES
+    """The D-VM's image, built once a build folder by the command a user would type, where every user can read it."""
+    here = pathlib.Path("/tmp/dvm-images")
+    if not here.exists():
+        if not (dvmtest.IMAGES / "default").exists():
+            dvmtest.IMAGES.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="dvm-t-") as state:
+                os.symlink(dvmtest.IMAGES, f"{state}/images")
+                env = dict(os.environ, DVM_LIBEXEC=str(dvmtest.LIBEXEC))
+                dvmtest.run(dvmtest.DVM, "image", "build", "--state", state, env=env, timeout=900)
+        shutil.copytree(dvmtest.IMAGES, here, symlinks=True, ignore=shutil.ignore_patterns(".cache", ".build-*"))
+    return here
 
 
 @pytest.fixture(scope="session")
