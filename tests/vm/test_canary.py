@@ -57,6 +57,9 @@ def test_the_d_vm_as_root(cloud, session, tmp_path):
     cloud.dvm("ssh", session, "--", "cat >/tmp/patterns", input=patterns)
     script = r"""
         cd /
+        control=canary; control=$control-control  # not as it stands in this shell's own command line
+        echo $control >>/tmp/patterns; echo $control >/run/$control
+        modprobe qemu_fw_cfg 2>/dev/null; dd if=/dev/mem of=/run/low-memory bs=64k count=16 2>/dev/null
         find /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/[0-9]*/mountinfo 2>/dev/null >/tmp/files
         find /proc -maxdepth 2 -type f -not -path '/proc/[0-9]*' -not -name kcore -not -name kmsg -not -name kpage* \
             -not -name sysrq-trigger -not -name pagemap 2>/dev/null >>/tmp/files
@@ -64,11 +67,13 @@ def test_the_d_vm_as_root(cloud, session, tmp_path):
         find /var/log /run /etc /root /usr/lib/dvm /dev/disk /lib/modules -type f -size -4M 2>/dev/null >>/tmp/files
         grep -v -e self -e /tmp/ /tmp/files | xargs -d '\n' -n 200 timeout 60 grep -l -a -s -F -f /tmp/patterns >/tmp/found
         dmesg >/tmp/dmesg; grep -a -F -f /tmp/patterns /tmp/dmesg >>/tmp/found
+        grep -c -e /sys/firmware/acpi/tables/DSDT -e /sys/firmware/dmi/tables/DMI -e /run/low-memory /tmp/files
         wc -l </tmp/files; cat /tmp/found
     """
-    count, *found = cloud.dvm("ssh", session, "--", script, timeout=600).stdout.splitlines()
-    assert int(count) > 1000
-    assert not found
+    tables, count, *found = cloud.dvm("ssh", session, "--", script, timeout=600).stdout.splitlines()
+    assert (int(tables), int(count) > 1000) == (3, True)
+    # The one that the search must find, and nothing else.
+    assert found == ["/run/canary-control"]
 
 
 def test_streams_and_recordings(cloud, tiny, session):
