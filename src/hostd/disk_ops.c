@@ -19,13 +19,6 @@
 #define TARGETS_MAX 64
 #define UNPLUG_PATIENCE_MS 10000
 
-static const char *text(const json_t *object, const char *key)
-{
-	const char *value = json_string_value(json_object_get(object, key));
-
-	return value ? value : "";
-}
-
 static uid_t uid_of(const json_t *state)
 {
 	return (uid_t)json_integer_value(json_object_get(state, "uid"));
@@ -95,9 +88,9 @@ static int attach_one(struct hostd *h, const char *session, const json_t *state,
 {
 	struct dvm_disk spec = {
 		.session = session,
-		.serial = text(disk, "serial"),
-		.source = text(disk, "source"),
-		.format = text(disk, "format"),
+		.serial = session_string(disk, "serial"),
+		.source = session_string(disk, "source"),
+		.format = session_string(disk, "format"),
 		.backend = json_is_true(json_object_get(disk, "block")) ? DISK_BACKEND_BLOCK
 									: DISK_BACKEND_FILE,
 		.readonly = json_is_true(json_object_get(disk, "readonly")),
@@ -120,7 +113,7 @@ static int detach_entry(struct hostd *h, const char *session, const json_t *stat
 
 	json_array_foreach(json_object_get(entry, "disks"), i, disk)
 	{
-		r = h->hv->ops->dvm_disk_detach(h->hv, session, text(disk, "serial"),
+		r = h->hv->ops->dvm_disk_detach(h->hv, session, session_string(disk, "serial"),
 						UNPLUG_PATIENCE_MS, fault);
 		if (r == 0) {
 			r = op_failpoint(fault, "hostd.detach.disk.gone");
@@ -222,7 +215,7 @@ static int attach_disk(struct op *op)
 		return r;
 	}
 	entry = json_incref(session_entry(state, "disks", vm));
-	if (entry && strcmp(text(entry, "mode"), mode) != 0) {
+	if (entry && strcmp(session_string(entry, "mode"), mode) != 0) {
 		fault_set(&op->fault, FAULT_ALREADY_ATTACHED,
 			  "The VM's disks are attached in another mode");
 		fault_hint(&op->fault, "Detach them first.");
@@ -318,7 +311,7 @@ static int lent_compare(const char *session, void *user)
 	}
 	json_array_foreach(json_object_get(state, "disks"), i, entry)
 	{
-		if (strcmp(text(entry, "domain"), search->domain) == 0) {
+		if (strcmp(session_string(entry, "domain"), search->domain) == 0) {
 			return 1;
 		}
 	}

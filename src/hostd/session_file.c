@@ -64,6 +64,13 @@ int session_each(const struct hostd *h, int (*fn)(const char *session, void *use
 	return path ? dir_each(path, session_id_valid, fn, user) : -ENOMEM;
 }
 
+const char *session_string(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value ? value : "";
+}
+
 static size_t entry_index(const json_t *list, const char *vm)
 {
 	const json_t *entry;

@@ -27,6 +27,8 @@ int session_save(const struct hostd *h, const char *session, const json_t *state
 		 struct fault *fault) _must_check_;
 /* Calls `fn` with each session's id; stops at the first result that is not 0 and returns it. */
 int session_each(const struct hostd *h, int (*fn)(const char *session, void *user), void *user);
+/* A member that is a string; "" for none. Borrowed. */
+const char *session_string(const json_t *object, const char *key);
 /* The entry of `list` ("consoles", "disks") whose member `vm` is that; NULL if none. Borrowed. */
 json_t *session_entry(const json_t *state, const char *list, const char *vm);
 void session_entry_remove(json_t *state, const char *list, const char *vm);
