@@ -115,10 +115,31 @@ const struct command cmd_session_list = {
 	.run = run_list,
 };
 
-static int show(struct cli *cli, const struct args *args, const json_t *session)
+/* Attachments name their target by id; people know it by its name. */
+static void name_attachments(json_t *session)
 {
-	return args_has(args, "json") ? cli_print_json(session)
-				      : view_object(cli, session, show_columns);
+	json_t *a, *target;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(session, "attachments"), i, a)
+	{
+		json_array_foreach(json_object_get(session, "targets"), k, target)
+		{
+			if (json_equal(json_object_get(a, "vm"), json_object_get(target, "vm"))) {
+				json_object_set(a, "vm", json_object_get(target, "name"));
+				break;
+			}
+		}
+	}
+}
+
+static int show(struct cli *cli, const struct args *args, json_t *session)
+{
+	if (args_has(args, "json")) {
+		return cli_print_json(session);
+	}
+	name_attachments(session);
+	return view_object(cli, session, show_columns);
 }
 
 static int run_show(struct cli *cli, const struct args *args, struct fault *fault)
