@@ -147,6 +147,7 @@ def patient(alice):
 
 
 def settle(alice):
+    wait_for(lambda: health(alice)["host"] == "up", what="the host, where the test before sent it away")
     for session in alice.ok("GET", "/v1/sessions")["items"]:
         alice.delete(f"/v1/sessions/{session['id']}")
         wait_state(alice, session["id"], "ended", "failed")
