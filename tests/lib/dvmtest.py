@@ -20,6 +20,14 @@ IMAGES = BUILD / "images"  # D-VM images and targets, made once a build folder
 PROGRAMS = ("dvmd", "dvm-hostd", "dvm-gate", "dvm-relay", "dvm-fakevirt", "dvm-agent")
 
 
+def images_for_everyone():
+    """The D-VM's image where emulators' users can read it, whatever folder the tree stands in; tests/images/all made it."""
+    here = pathlib.Path("/tmp/dvm-images")
+    if not here.exists():
+        shutil.copytree(IMAGES, here, symlinks=True, ignore=shutil.ignore_patterns(".cache", ".build-*"))
+    return here
+
+
 class CommandFailed(AssertionError):
     def __init__(self, argv, result):
         self.result = result

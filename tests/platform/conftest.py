@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+import dvmtest
 import hosttest
 from libvirttest import URI, Target, libvirtd_start, run, virsh
 
@@ -25,18 +26,12 @@ def libvirt():
 @pytest.fixture(scope="session")
 def tiny():
     """Kernel, initramfs and disk of a guest that is at its prompt in seconds."""
-    out = hosttest.BUILD / "targets" / "tiny"
-    run(hosttest.ROOT / "tests/images/tiny/build", "--out", out)
-    return out
+    return hosttest.BUILD / "targets" / "tiny"
 
 
 @pytest.fixture(scope="session")
 def images():
-    """The D-VM's image, built once a build folder."""
-    folder = hosttest.BUILD / "images"
-    if not (folder / "default").exists():
-        run(hosttest.ROOT / "guest/image/build", "--out", folder, "--tools", hosttest.BUILD / "stage/lib/dvm/image")
-    return folder
+    return dvmtest.images_for_everyone()
 
 
 @pytest.fixture

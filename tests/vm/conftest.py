@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-import os
 import pathlib
-import shutil
-import tempfile
 
 import dvmtest
 import pytest
@@ -14,17 +11,7 @@ STATE = pathlib.Path("/tmp/canary-path-4711")
 
 @pytest.fixture(scope="session")
 def images():
-    """The D-VM's image, built once a build folder by the command a user would type, where every user can read it."""
-    here = pathlib.Path("/tmp/dvm-images")
-    if not here.exists():
-        if not (dvmtest.IMAGES / "default").exists():
-            dvmtest.IMAGES.mkdir(exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="dvm-t-") as state:
-                os.symlink(dvmtest.IMAGES, f"{state}/images")
-                env = dict(os.environ, DVM_LIBEXEC=str(dvmtest.LIBEXEC))
-                dvmtest.run(dvmtest.DVM, "image", "build", "--state", state, env=env, timeout=900)
-        shutil.copytree(dvmtest.IMAGES, here, symlinks=True, ignore=shutil.ignore_patterns(".cache", ".build-*"))
-    return here
+    return dvmtest.images_for_everyone()
 
 
 @pytest.fixture(scope="session")
