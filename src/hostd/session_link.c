@@ -133,25 +133,32 @@ static int dvm_create(struct hostd *h, const char *session, const json_t *state,
 	return r < 0 ? r : h->hv->ops->dvm_create(h->hv, &spec, fault);
 }
 
+/* FAULT_DVM_LOST also for one that the hypervisor, killed while it started it, lists until it has
+ * tidied up. */
+static int dvm_running(struct hostd *h, const char *session, struct fault *fault)
+{
+	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
+	int r = h->hv->ops->dvm_get(h->hv, session, &info, fault);
+
+	return r == 0 && info.state == DOMAIN_PAUSED ? h->hv->ops->dvm_resume(h->hv, session, fault)
+						     : r;
+}
+
 /* The D-VM runs afterwards. FAULT_DVM_LOST when it was there once and is not any more. */
 int session_dvm_need(struct hostd *h, const char *session, json_t *state, struct fault *fault)
 {
-	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
+	bool created = json_is_true(json_object_get(state, "created"));
 	int r;
 
-	r = h->hv->ops->dvm_get(h->hv, session, &info, fault);
-	if (r == 0) {
-		return info.state == DOMAIN_PAUSED ? h->hv->ops->dvm_resume(h->hv, session, fault)
-						   : 0;
+	r = dvm_running(h, session, fault);
+	if (r < 0 && fault->code == FAULT_DVM_LOST && !created) {
+		r = dvm_create(h, session, state, fault);
+		if (r == 0) {
+			r = op_failpoint(fault, "hostd.dvm.created");
+		}
 	}
-	if (fault->code != FAULT_DVM_LOST || json_is_true(json_object_get(state, "created"))) {
-		return r;
-	}
-	r = dvm_create(h, session, state, fault);
-	if (r == 0) {
-		r = op_failpoint(fault, "hostd.dvm.created");
-	}
-	if (r == 0) {
+	/* Also where we died between the two. */
+	if (r == 0 && !created) {
 		json_object_set_new(state, "created", json_true());
 		r = session_save(h, session, state, fault);
 	}

@@ -429,6 +429,14 @@ static int libvirt_dvm_destroy(struct hypervisor *hv, const char *session, struc
 	return 0;
 }
 
+/* What goes wrong because the D-VM has just ended is told as that. */
+static int dvm_lost(virDomainPtr domain, int r, struct fault *fault)
+{
+	return r < 0 && domain_state(domain) == DOMAIN_OFF
+		       ? fault_set(fault, FAULT_DVM_LOST, "The session's debug VM is gone")
+		       : r;
+}
+
 static int libvirt_dvm_get(struct hypervisor *hv, const char *session, struct domain_info *ret,
 			   struct fault *fault)
 {
@@ -441,7 +449,7 @@ static int libvirt_dvm_get(struct hypervisor *hv, const char *session, struct do
 		r = dvm_find(link_of(hv), conn, session, &domain, fault);
 	}
 	if (r == 0) {
-		r = info_fill(link_of(hv), domain, ret, NULL, fault);
+		r = dvm_lost(domain, info_fill(link_of(hv), domain, ret, NULL, fault), fault);
 	}
 	return r;
 }
@@ -458,6 +466,7 @@ static int libvirt_dvm_resume(struct hypervisor *hv, const char *session, struct
 	}
 	if (r == 0) {
 		r = power_apply(link_of(hv), domain, POWER_RESUME, domain_state(domain), fault);
+		r = dvm_lost(domain, r, fault);
 	}
 	return r;
 }
