@@ -6,13 +6,22 @@
  * outlived us is not given the same console twice.
  */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "file.h"
 #include "log.h"
 #include "methods.h"
 #include "parse.h"
+#include "unix.h"
+
+#define HISTORY_BYTES_MAX ((off_t)1024 * 1024)
+#define HISTORY_TIMEOUT (5 * USEC_PER_SEC)
+#define HISTORY_POLL_MS 5
 
 static unsigned run_load(const struct hostd *h, const char *vm)
 {
@@ -40,11 +49,65 @@ static void run_save(const struct hostd *h, const char *vm, unsigned run)
 	}
 }
 
-static int source_give(struct hostd *h, const char *vm, const char *domain, bool fresh,
+/* The end of the file, as much as the scrollback holds, into a socket that somebody reads. */
+static int history_copy(int file_fd, int socket_fd)
+{
+	usec_t until = clock_monotonic() + HISTORY_TIMEOUT;
+	off_t size = lseek(file_fd, 0, SEEK_END), at = MAX(size - HISTORY_BYTES_MAX, (off_t)0);
+	int unread = 1;
+
+	while (at < size) {
+		ssize_t n = sendfile(socket_fd, file_fd, &at, (size_t)(size - at));
+
+		if (n == 0) {
+			break; /* it became shorter */
+		}
+		if (n < 0 && errno != EAGAIN) {
+			return -errno;
+		}
+		if (n < 0) {
+			if (clock_monotonic() > until) {
+				return -ETIMEDOUT;
+			}
+			usleep(HISTORY_POLL_MS * 1000);
+		}
+	}
+	/* What a source has not been read of is lost when the next one takes its place. */
+	while (ioctl(socket_fd, SIOCOUTQ, &unread) == 0 && unread > 0 &&
+	       clock_monotonic() < until) {
+		usleep(HISTORY_POLL_MS * 1000);
+	}
+	return 0;
+}
+
+/* A console nobody has listened to yet begins with what its log file kept. */
+static void history_give(struct hostd *h, const char *vm, int history_fd)
+{
+	_cleanup_close_ int near_fd = -1, far_fd = -1;
+	struct fault fault;
+	int pair[2], r;
+
+	r = unix_pair(pair);
+	if (r == 0) {
+		near_fd = pair[0];
+		far_fd = pair[1];
+		if (relay_call(h, vm, "hub.source",
+			       json_pack("{sssbsb}", "kind", "stream", "writable", 0, "fresh", 0),
+			       far_fd, -1, NULL, &fault) == 0) {
+			far_fd = close_fd(far_fd);
+			r = history_copy(history_fd, near_fd);
+		}
+	}
+	if (r < 0) {
+		log_warn("%s: history of the console not read: %s, ignoring", vm, strerror(-r));
+	}
+}
+
+static int source_give(struct hostd *h, const char *vm, const char *domain, bool fresh, bool first,
 		       struct fault *fault)
 {
+	_cleanup_close_ int fd = -1, history_fd = -1;
 	struct console console;
-	_cleanup_close_ int fd = -1;
 	int r;
 
 	r = h->hv->ops->console_open(h->hv, domain, &console, fault);
@@ -52,6 +115,10 @@ static int source_give(struct hostd *h, const char *vm, const char *domain, bool
 		return r;
 	}
 	fd = console.fd;
+	history_fd = console.history_fd;
+	if (first && !fresh && history_fd >= 0) {
+		history_give(h, vm, history_fd);
+	}
 	r = relay_call(h, vm, "hub.source",
 		       json_pack("{sssbsb}", "kind",
 				 console.kind == CONSOLE_FILE ? "file" : "stream", "writable",
@@ -108,7 +175,7 @@ int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *f
 	if (up && info.run == run_load(h, vm)) {
 		return 0;
 	}
-	return source_give(h, vm, domain, fresh, fault);
+	return source_give(h, vm, domain, fresh, offset == 0, fault);
 }
 
 static int refresh_run(struct op *op)

@@ -359,6 +359,9 @@ int hostd_open(struct hostd *h, const char *uri)
 	if (r == 0) {
 		r = relays_new(h, &relay_ops, &h->relays);
 	}
+	if (r == 0) {
+		images_warm_start(h);
+	}
 	return r;
 }
 

@@ -19,6 +19,10 @@ int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *f
 /* The same, later, as an operation of its own. In the loop's thread. */
 void console_refresh_start(struct hostd *h, const char *vm);
 
+/* Verifies the default image ahead of its first use, which need not wait for it then. In the loop's
+ * thread. */
+void images_warm_start(struct hostd *h);
+
 /* Brings relay and D-VM of a session in line with its file: agent, consoles, recordings. In the
  * loop's thread. */
 void session_restore_start(struct hostd *h, const char *session);

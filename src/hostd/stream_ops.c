@@ -33,6 +33,20 @@ static int op_image_verify(struct op *op)
 	return r < 0 ? r : image_verify(op->hostd->images, &image, &op->fault);
 }
 
+static int warm_run(struct op *op)
+{
+	int r = op_image_verify(op);
+
+	return op->fault.code == FAULT_IMAGE_MISSING ? 0 : r; /* there need not be one yet */
+}
+
+static const struct op_method warm_method = { .name = "image check", .run = warm_run };
+
+void images_warm_start(struct hostd *h)
+{
+	op_start(h, &warm_method, json_pack("{ss}", "image", IMAGE_DEFAULT_NAME), NULL);
+}
+
 static bool relay_name_valid(const char *s)
 {
 	return session_id_valid(s) || vm_id_valid(s);

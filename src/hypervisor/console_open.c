@@ -109,7 +109,9 @@ static int log_open_file(const char *path, int *ret_fd)
 
 int console_place_open(const struct console_place *place, struct console *ret, struct fault *fault)
 {
-	struct console console = { .fd = -1, .kind = CONSOLE_STREAM, .writable = true };
+	struct console console = {
+		.fd = -1, .history_fd = -1, .kind = CONSOLE_STREAM, .writable = true
+	};
 	const char *log = place->log;
 	int r = -EOPNOTSUPP;
 
@@ -121,6 +123,9 @@ int console_place_open(const struct console_place *place, struct console *ret, s
 		r = tcp_open(place->host, place->port, &console.fd);
 	} else if (place->backend == CONSOLE_BACKEND_FILE && place->path) {
 		log = place->path;
+	}
+	if (r == 0 && place->log && log_open_file(place->log, &console.history_fd) < 0) {
+		console.history_fd = -1; /* it is a gift, not a need */
 	}
 	if (r < 0 && log) {
 		console.kind = CONSOLE_FILE;

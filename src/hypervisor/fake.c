@@ -217,7 +217,7 @@ static int fake_console_open(struct hypervisor *hv, const char *domain, struct c
 			     struct fault *fault)
 {
 	json_auto_t *result = NULL;
-	struct console console = { .kind = CONSOLE_STREAM, .writable = true };
+	struct console console = { .history_fd = -1, .kind = CONSOLE_STREAM, .writable = true };
 	int r;
 
 	r = fake_call(hv, "domain.console", json_pack("{ss}", "domain", domain), &result, fault);

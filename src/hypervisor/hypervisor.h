@@ -107,6 +107,7 @@ enum console_kind { CONSOLE_STREAM, CONSOLE_FILE };
 
 struct console {
 	int fd;
+	int history_fd; /* a file of what it said before, as far as somebody kept it; -1 */
 	enum console_kind kind;
 	bool writable;
 	unsigned run; /* see struct domain_info */

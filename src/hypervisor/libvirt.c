@@ -403,7 +403,7 @@ static int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec
 	if (r < 0) {
 		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
-	domain = virDomainCreateXML(conn, xml, VIR_DOMAIN_START_VALIDATE);
+	domain = virDomainCreateXML(conn, xml, 0);
 	if (!domain) {
 		return libvirt_link_fault(link_of(hv), fault, "start the debug VM");
 	}

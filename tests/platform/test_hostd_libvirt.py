@@ -83,6 +83,8 @@ def test_no_trace_of_the_host_in_the_domains_xml_but_its_paths(host):
     ensure(host)
     xml = virsh("dumpxml", f"dvm-{SESSION}")
     assert f'id="{SESSION}"' in xml
+    (host.folder / "dvm.xml").write_text(xml)
+    subprocess.run(["virt-xml-validate", host.folder / "dvm.xml"], check=True)
     for absent in ("<interface", "<graphics", "<hostdev", "host-passthrough", "qemu64"):
         assert absent not in xml
 
@@ -123,6 +125,21 @@ def test_consoles_whatever_their_backend(host, libvirt, tiny, folder, serial):
         wait_for(lambda: not host.console(VM)["up"], "the console's end")
         power(host, target, "on")
         wait_for(lambda: host.console(VM)["up"], "the console")
+    finally:
+        target.remove()
+
+
+def test_history_of_a_console_that_was_logged(host, libvirt, tiny, folder):
+    folder.chmod(0o777)
+    target = Target(folder, tiny, serial=f"<serial type='pty'><log file='{folder}/serial.log'/></serial>")
+    try:
+        virsh("start", target.name)
+        wait_for(lambda: (folder / "serial.log").read_bytes().count(b"tiny") > 0, "the guest", 60)
+        host.call("console.ensure", vm=VM, domain=target.uuid)
+        assert FIRMWARE in host.read_console(VM, b"tiny")
+        host.call("console.ensure", vm=VM, domain=target.uuid)
+        assert host.read_console(VM, b"tiny").count(FIRMWARE) == 1
+        assert host.console(VM)["up"]
     finally:
         target.remove()
 
