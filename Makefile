@@ -31,7 +31,8 @@ check: setup
 
 bench: setup
 	$(MAKE) all
-	tests/bench/run
+	tests/images/all
+	tests/lib/host tests/bench/run
 
 demo: setup
 	$(MAKE) all

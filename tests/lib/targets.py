@@ -25,12 +25,6 @@ def virsh(*args, check=True):
     return dvmtest.run("virsh", "-c", URI, "-q", *args, check=check).stdout
 
 
-@contextlib.contextmanager
-def libvirt_host():
-    """The libvirt that answers here; `dvm up` starts one of its own where none does."""
-    yield URI
-
-
 def tiny_image():
     """The tiny target's kernel, initrd and data disk; made once a build folder."""
     out = dvmtest.BUILD / "targets" / "tiny"
