@@ -48,7 +48,8 @@ class Peer:
         with self.lock:
             frame = struct.pack(">I", len(body)) + body
             sent = self.socket.sendmsg([frame], ancillary)
-            self.socket.sendall(frame[sent:])
+            if sent < len(frame): # else the peer may already have died of it
+                self.socket.sendall(frame[sent:])
 
     def _read(self):
         try:
