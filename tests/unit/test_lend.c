@@ -78,8 +78,8 @@ static void plan_is(const char *name, const char *format, bool readonly, const c
 static void plan_fails(const char *name, const char *format)
 {
 	struct fault fault;
-	_cleanup_free_ char *names = planned(name, format, true, &fault);
 
+	free(planned(name, format, true, &fault));
 	assert_int_equal(fault.code, FAULT_HYPERVISOR_FAILED);
 }
 
