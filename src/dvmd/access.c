@@ -7,6 +7,7 @@
 
 #include "events.h"
 #include "log.h"
+#include "parse.h"
 
 /* A refusal is on record even where it is all that happens. */
 static int refuse(struct dvmd *d, const struct principal *p, const char *project,
@@ -216,4 +217,24 @@ int access_project(struct dvmd *d, const struct principal *p, const char *ref, u
 		*ret = row;
 	}
 	return r;
+}
+
+int access_projects(struct dvmd *d, const struct principal *p, const char *project,
+		    const char *action, char **ret, struct fault *fault)
+{
+	int r;
+
+	if (project) {
+		struct project_row row;
+
+		r = access_project(d, p, project, RIGHT_VIEW, action, &row, fault);
+		if (r < 0) {
+			return r;
+		}
+		*ret = strf(",%s,", row.id);
+		r = *ret ? 0 : -ENOMEM;
+	} else {
+		r = principal_projects(p, RIGHT_VIEW, ret);
+	}
+	return r < 0 ? fault_set(fault, FAULT_INTERNAL, "Out of memory") : 0;
 }

@@ -36,3 +36,7 @@ int access_session(struct dvmd *d, const struct principal *p, const char *id, un
 /* "" or NULL: the only project of the principal, else `default`. */
 int access_project(struct dvmd *d, const struct principal *p, const char *ref, unsigned rights,
 		   const char *action, struct project_row *ret, struct fault *fault) _must_check_;
+/* The projects a list may show, as ",ID,ID,": the one named, or (NULL) all in which the principal
+ * has the right to view. To be freed. */
+int access_projects(struct dvmd *d, const struct principal *p, const char *project,
+		    const char *action, char **ret, struct fault *fault) _must_check_;

@@ -30,20 +30,9 @@ int session_list(struct dvmd *d, const struct principal *p, const char *project,
 	size_t n = 0;
 	int r;
 
-	if (project) {
-		struct project_row row;
-
-		r = access_project(d, p, project, RIGHT_VIEW, "session.list", &row, fault);
-		if (r < 0) {
-			return r;
-		}
-		projects = strf(",%s,", row.id);
-		r = projects ? 0 : -ENOMEM;
-	} else {
-		r = principal_projects(p, RIGHT_VIEW, &projects);
-	}
+	r = access_projects(d, p, project, "session.list", &projects, fault);
 	if (r < 0) {
-		return no_memory(fault);
+		return r;
 	}
 	filter.projects = projects;
 	limit = limit && limit < STORE_PAGE_MAX ? limit : STORE_PAGE_MAX;

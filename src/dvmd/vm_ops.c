@@ -76,20 +76,9 @@ int vm_list(struct dvmd *d, const struct principal *p, const char *project, unsi
 	size_t n = 0;
 	int r;
 
-	if (project) {
-		struct project_row row;
-
-		r = access_project(d, p, project, RIGHT_VIEW, "vm.list", &row, fault);
-		if (r < 0) {
-			return r;
-		}
-		projects = strf(",%s,", row.id);
-		r = projects ? 0 : -ENOMEM;
-	} else {
-		r = principal_projects(p, RIGHT_VIEW, &projects);
-	}
+	r = access_projects(d, p, project, "vm.list", &projects, fault);
 	if (r < 0) {
-		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
+		return r;
 	}
 	limit = limit && limit < STORE_PAGE_MAX ? limit : STORE_PAGE_MAX;
 	r = store_vm_list(d->store, projects, limit, after, &rows, &n, fault);
