@@ -148,7 +148,8 @@ static void on_opened(struct tunnel_link *l, uint16_t channel, uint64_t start, u
 		c->may_write = mode & TUNNEL_MODE_WRITE;
 		c->mode &= (uint8_t)~TUNNEL_MODE_TAKE;
 		if (wanted_write && !c->may_write) {
-			notice(c, "somebody else is typing; you can read. Enter ~ w takes it over");
+			notice(c, "somebody else is typing, or it can only be watched; Enter ~ w "
+				  "takes it over if it can");
 		}
 	}
 }
@@ -259,8 +260,8 @@ static void on_ctl(struct tunnel_link *l, uint16_t channel, const struct tunnel_
 	if (ctl->op == TUNNEL_CTL_WRITER && ctl->on != c->may_write) {
 		c->may_write = ctl->on;
 		notice(c, ctl->on ? "you are typing now"
-				  : "somebody else is typing now; you can read. Enter ~ w takes it "
-				    "over");
+				  : "somebody else is typing now, or it can only be watched; Enter "
+				    "~ w takes it over if it can");
 	} else if (ctl->op == TUNNEL_CTL_SOURCE) {
 		notice(c,
 		       ctl->on ? "%s's console is back"

@@ -479,8 +479,9 @@ static void console_kept(struct run *run, const json_t *result, const struct fau
 		return;
 	}
 	run_call(run, "attach.console",
-		 json_pack("{s:s,s:s,s:s,s:b}", "session", run->id, "vm", w.a.vm, "name",
-			   target.name, "record", 1),
+		 json_pack("{s:s,s:s,s:s,s:s,s:b}", "session", run->id, "vm", w.a.vm, "name",
+			   target.name, "mode", strcmp(w.a.mode, "rw") == 0 ? "rw" : "r", "record",
+			   1),
 		 ATTACH_TIMEOUT, console_attached, arg);
 }
 

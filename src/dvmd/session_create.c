@@ -246,9 +246,10 @@ static int add_attachments(struct draft *draft, struct fault *fault)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < draft->spec->n_targets; i++) {
-		/* The D-VM can type on what it has: without the right, it has no console. */
-		if (draft->row.rights & RIGHT_TYPE) {
-			r = add_attachment(draft, &draft->vms[i], ATTACHMENT_CONSOLE, "rw", false,
+		/* The D-VM may do what its user may. */
+		if (draft->row.rights & (RIGHT_TYPE | RIGHT_VIEW)) {
+			r = add_attachment(draft, &draft->vms[i], ATTACHMENT_CONSOLE,
+					   draft->row.rights & RIGHT_TYPE ? "rw" : "ro", false,
 					   fault);
 		}
 		if (r == 0 && draft->disk_mode[i]) {

@@ -238,14 +238,30 @@ static bool has_string(const json_t *list, const char *text)
 	return false;
 }
 
+/* Whether the relay has the link as it is to be. */
+static bool console_linked(const json_t *status, const char *name, const char *mode)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "upstreams"), i, item)
+	{
+		if (strcmp(session_string(item, "name"), name) == 0) {
+			return strcmp(session_string(item, "mode"), mode) == 0;
+		}
+	}
+	return false;
+}
+
 /* One console of the session: link and recording, as far as `status` lacks them. */
 int session_console_link(struct hostd *h, const char *session, const json_t *console,
 			 const json_t *status, struct fault *fault)
 {
 	const char *vm = session_string(console, "vm"), *name = session_string(console, "name");
+	const char *mode = strcmp(session_string(console, "mode"), "r") == 0 ? "r" : "rw";
 	int r = 0;
 
-	if (!has_string(json_object_get(status, "upstreams"), name)) {
+	if (!console_linked(status, name, mode)) {
 		_cleanup_close_ int fd = -1;
 
 		if (!relay_exists(h, vm, NULL)) {
@@ -253,11 +269,14 @@ int session_console_link(struct hostd *h, const char *session, const json_t *con
 		}
 		r = relay_need(h, vm, NULL, fault);
 		if (r == 0) {
-			r = stream_connect(h, vm, "console", "take", &fd, fault);
+			/* What the session's relay is to refuse, the console's refuses too. */
+			r = stream_connect(h, vm, "console", strcmp(mode, "r") == 0 ? "r" : "take",
+					   &fd, fault);
 		}
 		if (r == 0) {
-			r = relay_call(h, session, "upstream.link", json_pack("{ss}", "name", name),
-				       fd, -1, NULL, fault);
+			r = relay_call(h, session, "upstream.link",
+				       json_pack("{ssss}", "name", name, "mode", mode), fd, -1,
+				       NULL, fault);
 		}
 	}
 	if (r == 0 && json_is_true(json_object_get(console, "record")) &&

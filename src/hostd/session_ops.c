@@ -221,24 +221,31 @@ static int dvm_config(struct op *op)
 			  -1, -1, NULL, &op->fault);
 }
 
+static bool console_mode_valid(const char *s)
+{
+	return strcmp(s, "r") == 0 || strcmp(s, "rw") == 0;
+}
+
 static int attach_console(struct op *op)
 {
 	struct hostd *h = op->hostd;
 	const char *session = op_string(op, "session", session_id_valid);
 	const char *vm = op_string(op, "vm", vm_id_valid);
 	const char *name = op_string(op, "name", name_valid);
+	const char *mode = op_string(op, "mode", console_mode_valid);
 	json_auto_t *state = NULL, *status = NULL;
 	json_t *console;
 	int r;
 
-	if (!session || !vm || !name) {
+	if (!session || !vm || !name || !mode) {
 		return -EREMOTEIO;
 	}
 	r = session_load(h, session, &state, &op->fault);
 	if (r < 0) {
 		return r;
 	}
-	console = json_pack("{sssssb}", "vm", vm, "name", name, "record", op_true(op, "record"));
+	console = json_pack("{sssssssb}", "vm", vm, "name", name, "mode", mode, "record",
+			    op_true(op, "record"));
 	session_entry_remove(state, "consoles", vm);
 	if (json_array_append_new(json_object_get(state, "consoles"), console) < 0) {
 		return op_no_memory(op);

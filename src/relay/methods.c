@@ -107,9 +107,11 @@ static json_t *status_upstreams(const struct relay *relay)
 {
 	json_t *list = json_array();
 	const char *name;
+	bool writable;
 
-	for (size_t i = 0; (name = upstream_name(relay, i)); i++) {
-		json_array_append_new(list, json_string(name));
+	for (size_t i = 0; upstream_status(relay, i, &name, &writable); i++) {
+		json_array_append_new(
+			list, json_pack("{s:s, s:s}", "name", name, "mode", writable ? "rw" : "r"));
 	}
 	return list;
 }
@@ -260,9 +262,15 @@ static int method_upstream_link(struct method_call *c)
 {
 	const char *name;
 	int err = param_name(c, "name", &name);
+	uint8_t mode;
 
+	if (err == 0 &&
+	    (policy_mode_parse(param_text(c, "mode"), &mode) < 0 || mode & TUNNEL_MODE_TAKE)) {
+		err = bad_value(c, "mode");
+	}
 	if (err == 0) {
-		err = upstream_link_take(c->relay, name, TAKE_FD(c->fds[0]), c->request);
+		err = upstream_link_take(c->relay, name, mode & TUNNEL_MODE_WRITE,
+					 TAKE_FD(c->fds[0]), c->request);
 	}
 	c->later = err == 0;
 	return err;

@@ -15,9 +15,10 @@ static void console_switch(struct relay *relay, struct link_conn *conn, uint16_t
 			   const char *name, uint8_t mode, uint64_t from)
 {
 	struct link_conn *to = upstream_conn(relay, name);
+	enum fault_code code = to ? upstream_mode(relay, name, mode, &mode) : FAULT_NOT_ATTACHED;
 
-	if (!to) {
-		channel_refuse(conn, id, fault_code_name(FAULT_NOT_ATTACHED));
+	if (code != FAULT_NONE) {
+		channel_refuse(conn, id, fault_code_name(code));
 		return;
 	}
 	switch_open(conn, id, to, "console", mode, from);

@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "control.h"
 #include "fault.h"
+#include "policy.h"
 #include "record.h"
 
 #define UPSTREAM_CHANNELS_MAX 16
@@ -19,6 +20,7 @@ struct upstream {
 	struct list of_relay;
 	struct relay *relay;
 	char name[RELAY_NAME_MAX + 1];
+	bool writable;
 	struct link_conn *conn;
 	struct rpc_request *request; /* waits for the link to be up; NULL: it was */
 };
@@ -80,7 +82,8 @@ static struct upstream *upstream_find(const struct relay *relay, const char *nam
 	return NULL;
 }
 
-int upstream_link_take(struct relay *relay, const char *name, int fd, struct rpc_request *request)
+int upstream_link_take(struct relay *relay, const char *name, bool writable, int fd,
+		       struct rpc_request *request)
 {
 	const struct link_conn_options options = {
 		.kind = LINK_CONN_SOCKET,
@@ -107,6 +110,7 @@ int upstream_link_take(struct relay *relay, const char *name, int fd, struct rpc
 		return -ENOMEM;
 	}
 	u->relay = relay;
+	u->writable = writable;
 	strncpy(u->name, name, RELAY_NAME_MAX);
 	list_add_tail(&relay->upstreams, &u->of_relay);
 	err = link_conn_new_take(relay->event, TAKE_FD(owned), &options, &conn_ops, u, &u->conn);
@@ -125,16 +129,33 @@ struct link_conn *upstream_conn(struct relay *relay, const char *name)
 	return u && tunnel_link_is_up(link_conn_link(u->conn)) ? u->conn : NULL;
 }
 
-const char *upstream_name(const struct relay *relay, size_t i)
+enum fault_code upstream_mode(struct relay *relay, const char *name, uint8_t mode,
+			      uint8_t *ret_mode)
+{
+	struct upstream *u = upstream_find(relay, name);
+	uint8_t allowed = TUNNEL_MODE_READ;
+
+	if (!u) {
+		return FAULT_NOT_ATTACHED;
+	}
+	if (u->writable) {
+		allowed |= TUNNEL_MODE_WRITE | TUNNEL_MODE_TAKE;
+	}
+	return policy_mode(allowed, mode, ret_mode);
+}
+
+bool upstream_status(const struct relay *relay, size_t i, const char **ret_name, bool *ret_writable)
 {
 	struct upstream *u;
 
 	list_for_each (u, &relay->upstreams, of_relay) {
 		if (i-- == 0) {
-			return u->name;
+			*ret_name = u->name;
+			*ret_writable = u->writable;
+			return true;
 		}
 	}
-	return NULL;
+	return false;
 }
 
 void upstreams_free(struct relay *relay)

@@ -86,7 +86,7 @@ struct attachment_row {
 	char id[ID_MAX]; /* a-… */
 	char session[ID_MAX], vm[ID_MAX];
 	enum attachment_kind kind;
-	char mode[4];  /* ro, rw; consoles: rw */
+	char mode[4];  /* ro, rw */
 	bool required; /* the session fails when it cannot be made at first */
 	enum attachment_state state;
 	json_t *devices; /* array of serials in the D-VM ("t0-vda"); owned; NULL = none */

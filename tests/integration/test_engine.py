@@ -68,7 +68,8 @@ def test_straight_way(up):
     session = dvmd.create("patient", stacks=["disk"])
     row = dvmd.wait_state(session, "ready")
     assert row["image"] == IMAGE and row["host_key"] == HOST_KEY and row["fault"] is None
-    assert attachment(row, "console")["state"] == "attached"
+    assert attachment(row, "console")["state"] == "attached" and attachment(row, "console")["mode"] == "rw"
+    assert host.sessions[session]["console_modes"] == {host.vm: "rw"}
     assert dvmd.ask("GET", f"/v1/vms/{host.vm}")["session"] == session
     assert host.consoles[host.vm]["up"]
     agent = host.sessions[session]["config"]
@@ -498,14 +499,15 @@ def test_definition_goes_away(up):
     wait_for(lambda: dvmd.ask("GET", "/v1/vms")["items"][0]["state"] == "gone")
 
 
-def test_no_console_without_the_right_to_type(up):
+def test_console_is_only_watched_without_the_right_to_type(up):
     dvmd, host = up
     dvmd.ask("POST", "/v1/users", {"name": "bob"})
     dvmd.ask("PUT", "/v1/projects/default/members/bob", {"rights": ["view", "debug"]})
     token = dvmd.ask("POST", "/v1/tokens", {"user": "bob"})["token"]
     session = dvmd.ask("POST", "/v1/sessions", {"targets": ["patient"], "ssh_key": KEY}, token=token)["id"]
     row = dvmd.wait_state(session, "ready")
-    assert row["attachments"] == [] and host.sessions[session]["consoles"] == []
+    assert attachment(row, "console")["mode"] == "ro" and attachment(row, "console")["state"] == "attached"
+    assert host.sessions[session]["console_modes"] == {host.vm: "r"}
     with pytest.raises(Fault, match="forbidden"):
         host.verb(session, "power", "off", "patient")
     with pytest.raises(Fault, match="forbidden"):

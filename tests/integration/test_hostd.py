@@ -17,6 +17,9 @@ import hosttest
 import rpc
 from hosttest import wait_for
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
+import peer  # noqa: E402
+
 SESSION, VM = "s-1", "v-1"
 AGENT = {
     "hostname": "dvm", "keys": [], "lease_s": 600, "stacks": ["base", "disk"],
@@ -162,7 +165,7 @@ def test_session_outlives_its_relay(host, target):
     host.call("console.ensure", vm=VM, domain=target)
     power(host, target, "on")
     first = ensure(host)
-    host.call("attach.console", session=SESSION, vm=VM, name="patient", record=True)
+    host.call("attach.console", session=SESSION, vm=VM, name="patient", mode="rw", record=True)
     wait_for(lambda: b"login: " in recording(host), "the recording")
     os.kill(host.relay_pids()[SESSION], signal.SIGKILL)
     host.peer.wait_notice("relay.lost", session=SESSION)
@@ -171,6 +174,39 @@ def test_session_outlives_its_relay(host, target):
     assert ensure(host) == first
     host.fake.call("script.print", domain=target, text="[later]")
     wait_for(lambda: b"[later]" in recording(host), "the recording to go on")
+
+
+def console_mode(host, ask=7):
+    """What a user gets of the console through the session's relay."""
+    ticket = os.urandom(32).hex()[:43]
+    granted = host.call("stream.grant", relay=SESSION, ticket=ticket, service="console/patient", mode="take", raw=False, ttl_ms=5000)
+    sock, answer = peer.show_ticket(granted["path"], ticket)
+    assert answer == "OK frames"
+    tunnel = peer.Tunnel(sock, peer.DIALER)
+    channel = tunnel.open("console/patient", mode=ask)
+    tunnel.close()
+    return channel.refused or channel.mode
+
+
+def test_console_that_the_session_may_only_watch(host, target):
+    """It stays so when either relay is killed, and changes with another attach."""
+    host.call("console.ensure", vm=VM, domain=target)
+    power(host, target, "on")
+    ensure(host)
+    attach = {"session": SESSION, "vm": VM, "name": "patient", "record": True}
+    for bad in ({}, {"mode": "take"}, {"mode": "ro"}):
+        assert fault_of(host.call, "attach.console", **attach, **bad) == "bad-value"
+    host.call("attach.console", mode="r", **attach)
+    assert console_mode(host) == 1 and console_mode(host, ask=2) == "forbidden"
+    for relay, kind in ((SESSION, "session"), (VM, "vm")):
+        os.kill(host.relay_pids()[relay], signal.SIGKILL)
+        host.peer.wait_notice("relay.back", **{kind: relay})
+        wait_for(lambda: console_mode(host) not in ("relay-lost", "not-attached", "not-found"), "the link")
+        assert console_mode(host) == 1
+    host.call("attach.console", mode="rw", **attach)
+    assert console_mode(host) == 7
+    host.call("attach.console", mode="r", **attach)
+    assert console_mode(host) == 1
 
 
 def recording(host):
@@ -192,7 +228,7 @@ def test_recording(host, target):
     shown = host.read_console(VM, b"login: ")
     ensure(host)
     for _ in range(2):
-        assert host.call("attach.console", session=SESSION, vm=VM, name="patient", record=True) == {}
+        assert host.call("attach.console", session=SESSION, vm=VM, name="patient", mode="rw", record=True) == {}
     wait_for(lambda: recording(host) == shown, "the recording")
     assert [r["name"] for r in host.call("recording.list", session=SESSION)["recordings"]] == ["patient"]
     for name in ("..", "../../store", "patient/x", "nothing"):
@@ -208,7 +244,7 @@ def test_two_relays_die_with_links_between_them(host, target):
     host.call("console.ensure", vm=VM, domain=target)
     power(host, target, "on")
     ensure(host)
-    host.call("attach.console", session=SESSION, vm=VM, name="patient", record=True)
+    host.call("attach.console", session=SESSION, vm=VM, name="patient", mode="rw", record=True)
     os.kill(host.relay_pids()[VM], signal.SIGKILL)
     host.peer.wait_notice("relay.back", vm=VM)
     wait_for(lambda: host.console(VM)["up"], "the console")

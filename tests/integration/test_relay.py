@@ -690,12 +690,12 @@ def ready(session):
     return relay, agent
 
 
-def upstream(session_relay, console_relay, name="web"):
+def upstream(session_relay, console_relay, name="web", mode="rw"):
     """Links the session's relay to the console's as dvm-hostd does."""
     secret = console_relay.grant(mode="take")
     sock, answer = show_ticket(console_relay.stream_path, secret)
     assert answer == "OK frames"
-    session_relay.call("upstream.link", fds=[sock.fileno()], name=name)
+    session_relay.call("upstream.link", fds=[sock.fileno()], name=name, mode=mode)
     sock.close()
 
 
@@ -922,7 +922,7 @@ def test_console_switched_through(ready, console):
     guest.sendall(b"scrollback ")
     vm.wait_status(lambda s: s["hub"]["offset"] == 11)
     upstream(relay, vm)
-    assert relay.status()["upstreams"] == ["web"]
+    assert relay.status()["upstreams"] == [{"name": "web", "mode": "rw"}]
     inside = agent.tunnel.open("console/web", mode=7, source=5)
     assert inside.start == 5 and inside.mode == 7
     user, outside = relay.reader("take", service="console/web")
@@ -950,6 +950,38 @@ def test_console_switched_through(ready, console):
     other.sendall(b"!")
     again = user.open("console/web", source=15)
     expect(user, again, b"<0>!")
+
+
+def test_console_that_the_session_can_only_watch(ready, console):
+    """The console's relay would let it type (its ticket says so): the session's relay does not."""
+    relay, agent = ready
+    vm, guest = console
+    for mode in ("take", "x", None):
+        with pytest.raises(Fault) as fault:
+            upstream(relay, vm, mode=mode)
+        assert fault.value.code == "bad-value"
+    upstream(relay, vm, mode="r")
+    assert relay.status()["upstreams"] == [{"name": "web", "mode": "r"}]
+    user, outside = relay.reader("take", service="console/web")
+    for tunnel, channel in ((user, outside), (agent.tunnel, agent.tunnel.open("console/web", mode=7))):
+        assert channel.mode == 1 and channel.tx_limit == 0
+        tunnel.ctl(channel, TAKE)
+        tunnel.wait(lambda c=channel: c.writer is False)
+        assert channel.tx_limit == 0
+        assert tunnel.open("console/web", mode=2).refused == "forbidden"
+        guest.sendall(b"seen")
+        tunnel.wait(lambda c=channel: c.data.endswith(b"seen"))
+    assert not vm.status()["hub"]["writer"]
+    # bytes that there is no credit for end the D-VM's connection, and do not arrive
+    agent.tunnel.frame(DATA, 1, struct.pack(">Q", 0) + b"reboot\n")
+    relay.rpc.wait_notice("agent.down")
+    mine, channel = vm.reader("rw")
+    mine.send(channel, b"!")
+    assert guest.recv(100) == b"!"
+    # given more, it has more
+    upstream(relay, vm, mode="rw")
+    user, outside = relay.reader("take", service="console/web")
+    assert outside.mode == 7
 
 
 def test_slow_user_hurts_nobody(ready, console):

@@ -219,7 +219,7 @@ def test_release_gives_disks_back(host, target):
 def test_recording(host, target):
     host.call("console.ensure", vm=VM, domain=target.uuid)
     ensure(host)
-    host.call("attach.console", session=SESSION, vm=VM, name="patient", record=True)
+    host.call("attach.console", session=SESSION, vm=VM, name="patient", mode="rw", record=True)
     power(host, target, "on")
     host.read_console(VM, FIRMWARE, 60)
 

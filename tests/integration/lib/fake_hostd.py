@@ -259,7 +259,7 @@ class FakeHostd:
             raise Fault("dvm-lost")
         return self.sessions[session]
 
-    def do_attach_console(self, session, vm, name, record):
+    def do_attach_console(self, session, vm, name, mode, record):
         s = self.session(session)
         if not s["relay"]:
             raise Fault("relay-lost")
@@ -267,6 +267,7 @@ class FakeHostd:
             raise Fault("not-attached")
         if vm not in s["consoles"]:
             s["consoles"].append(vm)
+        s.setdefault("console_modes", {})[vm] = mode
         if record:
             self.recordings.setdefault(session, {}).setdefault(name, b'{"version": 2}\n')
         return {}
