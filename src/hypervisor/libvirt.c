@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "console_open.h"
 #include "domain_xml.h"
+#include "emulator_user.h"
 #include "libvirt_link.h"
 #include "unix.h"
 
@@ -389,6 +390,8 @@ static int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec
 	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	_cleanup_free_ char *xml = NULL;
+	struct dvm_spec spec_here = *spec;
+	bool kvm = kvm_usable();
 	struct fault none;
 	int r;
 
@@ -399,7 +402,17 @@ static int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec
 	if (dvm_find(link_of(hv), conn, spec->session, &domain, &none) == 0) {
 		return 0;
 	}
-	r = domain_xml_dvm(spec, kvm_usable(), &xml);
+	if (spec->uid) {
+		r = emulator_folder_open(EMULATOR_FOLDER);
+		if (r < 0) {
+			return fault_set(fault, FAULT_HYPERVISOR_FAILED,
+					 "The debug VM's user cannot be let in: %s", strerror(-r));
+		}
+		if (kvm) {
+			spec_here.gid = emulator_group("/dev/kvm", spec->gid);
+		}
+	}
+	r = domain_xml_dvm(&spec_here, kvm, &xml);
 	if (r < 0) {
 		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
