@@ -9,30 +9,36 @@
 #include "cleanup.h"
 #include "parse.h"
 
-int program_folder(const char *name, char **ret)
+int program_find(const char *name, char **ret)
 {
 	char self[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const char *const folders[] = { getenv("DVM_LIBEXEC"), len > 0 ? self : NULL,
-					DVM_LIBEXEC_DIR };
+	const struct {
+		const char *folder, *below;
+	} places[] = {
+		{ getenv("DVM_LIBEXEC"), "" },
+		{ len > 0 ? self : NULL, "" },
+		{ len > 0 ? self : NULL, "/../lib/dvm" },
+		{ DVM_LIBEXEC_DIR, "" },
+	};
 
 	if (len > 0) {
 		self[len] = 0;
 		*strrchr(self, '/') = 0;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
 		_cleanup_free_ char *path = NULL;
 
-		if (!folders[i] || !folders[i][0]) {
+		if (!places[i].folder || !places[i].folder[0]) {
 			continue;
 		}
-		path = strf("%s/%s", folders[i], name);
+		path = strf("%s%s/%s", places[i].folder, places[i].below, name);
 		if (!path) {
 			return -ENOMEM;
 		}
 		if (access(path, X_OK) == 0) {
-			*ret = strdup(folders[i]);
-			return *ret ? 0 : -ENOMEM;
+			*ret = TAKE_PTR(path);
+			return 0;
 		}
 	}
 	return -ENOENT;

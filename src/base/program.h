@@ -4,6 +4,7 @@
 
 #include "macro.h"
 
-/* The folder that holds the program `name`: $DVM_LIBEXEC, else ours, else where `make install` puts
- * it. -ENOENT. */
-int program_folder(const char *name, char **ret) _must_check_;
+/* Path of a program or script of ours by its name below the folder of programs: $DVM_LIBEXEC, else
+ * the folder of this executable, else ../lib/dvm beside that (a tree that was moved), else where
+ * `make install` puts it. -ENOENT. */
+int program_find(const char *name, char **ret) _must_check_;

@@ -6,6 +6,9 @@
 
 #include "cleanup.h"
 
+const struct option_def options_json[] = { OPTION_JSON, OPTION_END };
+const struct option_def options_none[] = { OPTION_END };
+
 static const struct option_def *find(const struct option_def *table, const char *name, size_t len)
 {
 	for (const struct option_def *o = table; o && o->name; o++) {

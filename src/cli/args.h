@@ -26,6 +26,9 @@ struct option_def {
 		.name = NULL                                                                       \
 	}
 
+/* Tables of commands that have no other options. */
+extern const struct option_def options_json[], options_none[];
+
 #define ARGS_OPTIONS_MAX 32
 
 struct args {

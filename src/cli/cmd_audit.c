@@ -39,7 +39,7 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 	while (json_array_size(items) > last) {
 		json_array_remove(items, 0);
 	}
-	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
+	return view_items(cli, args, items, columns);
 }
 
 static const struct option_def options[] = {

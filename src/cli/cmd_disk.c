@@ -206,14 +206,12 @@ static int run_detach(struct cli *cli, const struct args *args, struct fault *fa
 	return r < 0 ? r : finish(cli, args, session, &a, say_detached, fault);
 }
 
-static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
-
 const struct command cmd_disk_detach = {
 	.name = "disk detach",
 	.words = "SESSION [VM]",
 	.summary = "give the disks back to their target",
 	.text = "Unmount them in the D-VM first.",
-	.options = json_only,
+	.options = options_json,
 	.run = run_detach,
 };
 
@@ -246,6 +244,6 @@ const struct command cmd_disk_list = {
 	.name = "disk list",
 	.words = "SESSION",
 	.summary = "list what the D-VM holds of its targets",
-	.options = json_only,
+	.options = options_json,
 	.run = run_list,
 };

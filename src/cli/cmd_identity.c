@@ -7,24 +7,6 @@
 #include "parse.h"
 #include "view.h"
 
-static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
-
-typedef int (*get_items_fn)(struct cli *cli, const char *path, json_t **ret_items,
-			    struct fault *fault);
-
-static int list(struct cli *cli, const struct args *args, get_items_fn get, const char *path,
-		const struct view_column *columns, struct fault *fault)
-{
-	_cleanup_(json_decrefp) json_t *items = NULL;
-	int r;
-
-	r = get(cli, path, &items, fault);
-	if (r < 0) {
-		return r;
-	}
-	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
-}
-
 /* --rights A,B into the body; nothing when it is not given. */
 static int put_rights(json_t *body, const struct args *args)
 {
@@ -60,14 +42,14 @@ static const struct view_column token_columns[] = {
 
 static int run_token_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	return list(cli, args, cli_list, "/v1/tokens", token_columns, fault);
+	return view_listing(cli, args, cli_list, "/v1/tokens", token_columns, fault);
 }
 
 const struct command cmd_token_list = {
 	.name = "token list",
 	.words = "",
 	.summary = "list your tokens; an administrator sees all",
-	.options = json_only,
+	.options = options_json,
 	.run = run_token_list,
 };
 
@@ -136,13 +118,11 @@ static int run_token_revoke(struct cli *cli, const struct args *args, struct fau
 	return cli_call(cli, "DELETE", path, NULL, NULL, fault);
 }
 
-static const struct option_def no_options[] = { OPTION_END };
-
 const struct command cmd_token_revoke = {
 	.name = "token revoke",
 	.words = "TOKEN-ID",
 	.summary = "revoke a token",
-	.options = no_options,
+	.options = options_none,
 	.run = run_token_revoke,
 };
 
@@ -157,14 +137,14 @@ static const struct view_column user_columns[] = {
 
 static int run_user_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	return list(cli, args, cli_list, "/v1/users", user_columns, fault);
+	return view_listing(cli, args, cli_list, "/v1/users", user_columns, fault);
 }
 
 const struct command cmd_user_list = {
 	.name = "user list",
 	.words = "",
 	.summary = "list users (administrators)",
-	.options = json_only,
+	.options = options_json,
 	.run = run_user_list,
 };
 
@@ -223,14 +203,14 @@ static const struct view_column project_columns[] = {
 
 static int run_project_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	return list(cli, args, cli_list, "/v1/projects", project_columns, fault);
+	return view_listing(cli, args, cli_list, "/v1/projects", project_columns, fault);
 }
 
 const struct command cmd_project_list = {
 	.name = "project list",
 	.words = "",
 	.summary = "list projects and what you may do in them",
-	.options = json_only,
+	.options = options_json,
 	.run = run_project_list,
 };
 
@@ -248,7 +228,7 @@ const struct command cmd_project_create = {
 	.name = "project create",
 	.words = "NAME",
 	.summary = "make a project (administrators)",
-	.options = json_only,
+	.options = options_json,
 	.run = run_project_create,
 };
 
@@ -262,14 +242,14 @@ static int run_project_members(struct cli *cli, const struct args *args, struct 
 {
 	_cleanup_free_ char *path = rest_path("/v1/projects/%s/members", args_word(args, 0));
 
-	return list(cli, args, cli_items, path, member_columns, fault);
+	return view_listing(cli, args, cli_items, path, member_columns, fault);
 }
 
 const struct command cmd_project_members = {
 	.name = "project members",
 	.words = "PROJECT",
 	.summary = "list who may do what in a project",
-	.options = json_only,
+	.options = options_json,
 	.run = run_project_members,
 };
 
@@ -304,7 +284,7 @@ const struct command cmd_project_member = {
 	.summary = "set what a user may do in a project",
 	.text = "Rights: view, type, debug, memory, disk-read, disk-write, power, admin. None: no "
 		"longer a member.",
-	.options = json_only,
+	.options = options_json,
 	.run = run_project_member,
 };
 
@@ -355,6 +335,6 @@ const struct command cmd_whoami = {
 	.name = "whoami",
 	.words = "",
 	.summary = "show whose token this is, and what it may do",
-	.options = json_only,
+	.options = options_json,
 	.run = run_whoami,
 };

@@ -9,8 +9,6 @@
 #include "state.h"
 #include "view.h"
 
-static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
-
 static const struct view_column columns[] = {
 	{ "NAME", "name" },
 	{ "ID", "id", view_id },
@@ -21,25 +19,16 @@ static const struct view_column columns[] = {
 	VIEW_END,
 };
 
+static json_t *stack_line(const json_t *stack)
+{
+	_cleanup_free_ char *size = view_size(json_object_get(stack, "size_bytes"));
+
+	return json_sprintf("%s (%s)", json_text(stack, "name"), size ? size : "?");
+}
+
 static char *stacks(const json_t *value)
 {
-	json_t *lines = json_array(), *stack;
-	char *text;
-	size_t i;
-
-	json_array_foreach((json_t *)value, i, stack)
-	{
-		_cleanup_free_ char *size = view_size(json_object_get(stack, "size_bytes"));
-		json_t *line = json_sprintf("%s (%s)", json_text(stack, "name"), size ? size : "?");
-
-		if (!line || json_array_append_new(lines, line) < 0) {
-			json_decref(lines);
-			return NULL;
-		}
-	}
-	text = view_names(lines);
-	json_decref(lines);
-	return text;
+	return view_lines(value, stack_line);
 }
 
 static const struct view_column show_columns[] = {
@@ -54,21 +43,14 @@ static const struct view_column show_columns[] = {
 
 static int run_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	_cleanup_(json_decrefp) json_t *items = NULL;
-	int r;
-
-	r = cli_items(cli, "/v1/images", &items, fault);
-	if (r < 0) {
-		return r;
-	}
-	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
+	return view_listing(cli, args, cli_items, "/v1/images", columns, fault);
 }
 
 const struct command cmd_image_list = {
 	.name = "image list",
 	.words = "",
 	.summary = "list D-VM images",
-	.options = json_only,
+	.options = options_json,
 	.run = run_list,
 };
 
@@ -91,7 +73,7 @@ const struct command cmd_image_show = {
 	.words = "IMAGE",
 	.summary = "show one image and its stacks",
 	.text = "IMAGE is its id, the first 8 characters of it or more, or its name.",
-	.options = json_only,
+	.options = options_json,
 	.run = run_show,
 };
 
@@ -106,7 +88,7 @@ static int run_build(struct cli *cli, const struct args *args, struct fault *fau
 
 	r = state_dir(args_value(args, "state"), &state, fault);
 	if (r == 0) {
-		r = program_find("image/build", &recipe, fault);
+		r = state_program("image/build", &recipe, fault);
 	}
 	if (r < 0) {
 		return r;

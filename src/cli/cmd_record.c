@@ -43,16 +43,14 @@ static int run_list(struct cli *cli, const struct args *args, struct fault *faul
 	if (r < 0) {
 		return r;
 	}
-	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
+	return view_items(cli, args, items, columns);
 }
-
-static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
 
 const struct command cmd_record_list = {
 	.name = "record list",
 	.words = "SESSION",
 	.summary = "list a session's recordings",
-	.options = json_only,
+	.options = options_json,
 	.run = run_list,
 };
 

@@ -13,8 +13,6 @@
  * after a while. */
 #define END_TIMEOUT (180 * USEC_PER_SEC)
 
-static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
-
 static const struct view_column list_columns[] = {
 	{ "SESSION", "id" },
 	{ "STATE", "state" },
@@ -38,26 +36,15 @@ static const struct view_column list_all_columns[] = {
 	VIEW_END,
 };
 
+static json_t *attachment_line(const json_t *a)
+{
+	return json_sprintf("%s of %s (%s, %s)", json_text(a, "kind"), json_text(a, "vm"),
+			    json_text(a, "mode"), json_text(a, "state"));
+}
+
 static char *attachments(const json_t *value)
 {
-	json_t *lines = json_array(), *a;
-	char *text;
-	size_t i;
-
-	json_array_foreach((json_t *)value, i, a)
-	{
-		json_t *line =
-			json_sprintf("%s of %s (%s, %s)", json_text(a, "kind"), json_text(a, "vm"),
-				     json_text(a, "mode"), json_text(a, "state"));
-
-		if (!line || json_array_append_new(lines, line) < 0) {
-			json_decref(lines);
-			return NULL;
-		}
-	}
-	text = view_names(lines);
-	json_decref(lines);
-	return text;
+	return view_lines(value, attachment_line);
 }
 
 static const struct view_column show_columns[] = {
@@ -87,17 +74,9 @@ static int run_list(struct cli *cli, const struct args *args, struct fault *faul
 	_cleanup_free_ char *path =
 		project ? rest_path("/v1/sessions?all=%s&project=%s", all, project)
 			: rest_path("/v1/sessions?all=%s", all);
-	_cleanup_(json_decrefp) json_t *items = NULL;
-	int r;
 
-	r = cli_list(cli, path, &items, fault);
-	if (r < 0) {
-		return r;
-	}
-	if (args_has(args, "json")) {
-		return cli_print_json(items);
-	}
-	return view_list(cli, items, args_has(args, "all") ? list_all_columns : list_columns);
+	return view_listing(cli, args, cli_list, path,
+			    args_has(args, "all") ? list_all_columns : list_columns, fault);
 }
 
 static const struct option_def list_options[] = {
@@ -155,7 +134,7 @@ const struct command cmd_session_show = {
 	.name = "session show",
 	.words = "SESSION",
 	.summary = "show one session",
-	.options = json_only,
+	.options = options_json,
 	.run = run_show,
 };
 
@@ -321,6 +300,6 @@ const struct command cmd_session_timeline = {
 	.name = "session timeline",
 	.words = "SESSION",
 	.summary = "show what happened in a session, and when",
-	.options = json_only,
+	.options = options_json,
 	.run = run_timeline,
 };

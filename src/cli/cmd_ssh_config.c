@@ -162,12 +162,10 @@ static int run_known_hosts(struct cli *cli, const struct args *args, struct faul
 	return 0;
 }
 
-static const struct option_def no_options[] = { OPTION_END };
-
 const struct command cmd_known_hosts = {
 	.name = "known-hosts",
 	.words = "SESSION",
 	.summary = "print a D-VM's host key for OpenSSH's KnownHostsCommand",
-	.options = no_options,
+	.options = options_none,
 	.run = run_known_hosts,
 };

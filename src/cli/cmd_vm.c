@@ -87,14 +87,8 @@ static int run_list(struct cli *cli, const struct args *args, struct fault *faul
 	const char *project = args_value(args, "project");
 	_cleanup_free_ char *path =
 		project ? rest_path("/v1/vms?project=%s", project) : rest_path("/v1/vms");
-	_cleanup_(json_decrefp) json_t *items = NULL;
-	int r;
 
-	r = cli_list(cli, path, &items, fault);
-	if (r < 0) {
-		return r;
-	}
-	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, list_columns);
+	return view_listing(cli, args, cli_list, path, list_columns, fault);
 }
 
 static const struct option_def list_options[] = {
@@ -124,13 +118,11 @@ static int run_show(struct cli *cli, const struct args *args, struct fault *faul
 	return args_has(args, "json") ? cli_print_json(vm) : view_object(cli, vm, show_columns);
 }
 
-static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
-
 const struct command cmd_vm_show = {
 	.name = "vm show",
 	.words = "VM",
 	.summary = "show one VM and its hardware",
-	.options = json_only,
+	.options = options_json,
 	.run = run_show,
 };
 
@@ -183,22 +175,14 @@ static const struct view_column domain_columns[] = {
 
 static int run_domains(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	_cleanup_(json_decrefp) json_t *items = NULL;
-	int r;
-
-	r = cli_items(cli, "/v1/domains", &items, fault);
-	if (r < 0) {
-		return r;
-	}
-	return args_has(args, "json") ? cli_print_json(items)
-				      : view_list(cli, items, domain_columns);
+	return view_listing(cli, args, cli_items, "/v1/domains", domain_columns, fault);
 }
 
 const struct command cmd_vm_domains = {
 	.name = "vm domains",
 	.words = "",
 	.summary = "list libvirt domains that could be adopted",
-	.options = json_only,
+	.options = options_json,
 	.run = run_domains,
 };
 
@@ -225,6 +209,6 @@ const struct command cmd_vm_release = {
 	.words = "VM",
 	.summary = "take a VM out of the inventory",
 	.text = "The VM itself goes on as it is.",
-	.options = json_only,
+	.options = options_json,
 	.run = run_release,
 };

@@ -2,11 +2,12 @@
 /* The state folder, and where dvm's other programs are. */
 #include "state.h"
 
-#include <limits.h>
+#include <errno.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "parse.h"
+#include "program.h"
 
 int state_dir(const char *option, char **ret, struct fault *fault)
 {
@@ -46,38 +47,14 @@ int state_dir(const char *option, char **ret, struct fault *fault)
 	return 0;
 }
 
-int program_find(const char *name, char **ret, struct fault *fault)
+int state_program(const char *name, char **ret, struct fault *fault)
 {
-	const char *env = getenv("DVM_LIBEXEC");
-	char self[PATH_MAX] = "/";
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const struct {
-		const char *dir, *sub;
-	} places[] = {
-		{ env && env[0] ? env : NULL, "" },
-		{ self, "" },
-		{ self, "/../lib/dvm" },
-		{ DVM_LIBEXEC_DIR, "" },
-	};
+	int r = program_find(name, ret);
 
-	self[len > 0 ? len : 1] = '\0';
-	*strrchr(self, '/') = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		_cleanup_free_ char *path = NULL;
-
-		if (!places[i].dir) {
-			continue;
-		}
-		path = strf("%s%s/%s", places[i].dir, places[i].sub, name);
-		if (!path) {
-			return -ENOMEM;
-		}
-		if (access(path, X_OK) == 0) {
-			*ret = TAKE_PTR(path);
-			return 0;
-		}
+	if (r == -ENOENT) {
+		fault_set(fault, FAULT_NOT_SUPPORTED, "%s is not installed", name);
+		fault_hint(fault, "set DVM_LIBEXEC to the folder where dvm's programs are");
+		return -EREMOTEIO;
 	}
-	fault_set(fault, FAULT_NOT_SUPPORTED, "%s is not installed", name);
-	fault_hint(fault, "set DVM_LIBEXEC to the folder where dvm's programs are");
-	return -EREMOTEIO;
+	return r;
 }

@@ -9,7 +9,5 @@
  * ~/.local/state/dvm. Absolute; not made here. */
 int state_dir(const char *option, char **ret, struct fault *fault) _must_check_;
 
-/* A program or script of ours by its name relative to the folder of programs: $DVM_LIBEXEC, else
- * the folder of this executable, else ../lib/dvm beside that (a tree that was moved), else
- * PREFIX/lib/dvm. */
-int program_find(const char *name, char **ret, struct fault *fault) _must_check_;
+/* program_find(), with a fault that says what to do. */
+int state_program(const char *name, char **ret, struct fault *fault) _must_check_;

@@ -84,6 +84,21 @@ int view_list(const struct cli *cli, const json_t *items, const struct view_colu
 	return 0;
 }
 
+int view_items(const struct cli *cli, const struct args *args, const json_t *items,
+	       const struct view_column *columns)
+{
+	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
+}
+
+int view_listing(struct cli *cli, const struct args *args, view_get_fn get, const char *path,
+		 const struct view_column *columns, struct fault *fault)
+{
+	_cleanup_(json_decrefp) json_t *items = NULL;
+	int r = get(cli, path, &items, fault);
+
+	return r < 0 ? r : view_items(cli, args, items, columns);
+}
+
 int view_object(const struct cli *cli, const json_t *object, const struct view_column *columns)
 {
 	const char *bold = cli->color ? "\033[1m" : "", *plain = cli->color ? "\033[0m" : "";
@@ -215,4 +230,19 @@ char *view_names(const json_t *value)
 		}
 	}
 	return strndup(buf_len(&b) ? (const char *)buf_data(&b) : "", buf_len(&b));
+}
+
+char *view_lines(const json_t *array, json_t *(*line)(const json_t *item))
+{
+	_cleanup_(json_decrefp) json_t *lines = json_array();
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach((json_t *)array, i, item)
+	{
+		if (json_array_append_new(lines, line(item)) < 0) {
+			return NULL;
+		}
+	}
+	return view_names(lines);
 }

@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	const char *socket = NULL, *agent = NULL, *script = getenv("DVM_FAKE_SCRIPT");
-	_cleanup_free_ char *folder = NULL;
+	_cleanup_free_ char *installed = NULL;
 	struct fakevirt f = { .listen_fd = -1 };
 	int c, r;
 
@@ -138,11 +138,11 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
-	if (!agent && program_folder("image/agent", &folder) < 0) {
+	if (!agent && program_find("image/agent", &installed) < 0) {
 		log_err("the agent is not installed; name it with --agent");
 		return 1;
 	}
-	f.agent = agent ? strdup(agent) : strf("%s/image/agent", folder);
+	f.agent = agent ? strdup(agent) : TAKE_PTR(installed);
 	f.ssh_exec = strdup("cat");
 	list_init(&f.domains);
 	list_init(&f.clients);

@@ -31,7 +31,7 @@ struct hostd {
 	struct worker_pool *workers;
 	char *state;		    /* folder */
 	char id[DVM_OWNER_MAX + 1]; /* of this dvm: which D-VMs of the hypervisor are ours */
-	char *libexec;		    /* folder of dvm-relay */
+	char *relay;		    /* path of dvm-relay */
 	bool root;		    /* we may give processes users of their own */
 	struct hypervisor *hv;
 	struct image_store *images;

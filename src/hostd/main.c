@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	_cleanup_free_ char *libexec = NULL, *state = NULL;
+	_cleanup_free_ char *relay = NULL, *state = NULL;
 	const char *uri = NULL;
 	struct hostd h = { .root = geteuid() == 0 };
 	int c, r;
@@ -103,11 +103,11 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	h.state = state;
-	r = program_folder("dvm-relay", &libexec);
+	r = program_find("dvm-relay", &relay);
 	if (r < 0) {
 		log_err("dvm-relay is not installed; set DVM_LIBEXEC to the folder where it is");
 		return 1;
 	}
-	h.libexec = libexec;
+	h.relay = relay;
 	return run(&h, uri) < 0 ? 1 : 0;
 }

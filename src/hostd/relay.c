@@ -414,11 +414,10 @@ static const struct rpc_peer_ops peer_ops = { .call = on_call,
 static int relay_spawn(struct relay *r)
 {
 	struct hostd *h = r->rs->hostd;
-	_cleanup_free_ char *program = strf("%s/dvm-relay", h->libexec);
 	_cleanup_free_ char *folder = relay_path(h, r->name, "");
 	_cleanup_free_ char *log_path = strf("%s/log/dvm-relay.log", h->state);
 	struct relay_start start = {
-		.program = program,
+		.program = h->relay,
 		.name = r->name,
 		.folder = folder,
 		.log_path = log_path,
@@ -426,7 +425,7 @@ static int relay_spawn(struct relay *r)
 	};
 	int k;
 
-	if (!program || !folder || !log_path) {
+	if (!folder || !log_path) {
 		return -ENOMEM;
 	}
 	k = dir_make(folder, 0711);

@@ -77,7 +77,7 @@ static int run_dvmd(const char *state, char *out, size_t out_max, struct fault *
 	int fds[2], status = 0, r;
 	pid_t pid;
 
-	r = program_find("dvmd", &dvmd, fault);
+	r = state_program("dvmd", &dvmd, fault);
 	if (r < 0) {
 		return r;
 	}

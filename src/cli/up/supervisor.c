@@ -366,7 +366,7 @@ static int add_fake(struct supervisor *s, char **ret_uri, struct fault *fault)
 	if (!socket || !lock) {
 		return -ENOMEM;
 	}
-	r = program_find("dvm-fakevirt", &program, fault);
+	r = state_program("dvm-fakevirt", &program, fault);
 	if (r < 0) {
 		return r;
 	}
@@ -389,7 +389,7 @@ static int add_program(struct supervisor *s, const char *name, const char *optio
 	struct service_spec spec = { .name = name, .listen_fd = listen_fd };
 	int r;
 
-	r = program_find(name, &program, fault);
+	r = state_program(name, &program, fault);
 	if (r < 0) {
 		return r;
 	}
