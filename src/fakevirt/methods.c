@@ -98,6 +98,20 @@ static int domain_console(struct call *c)
 	return 0;
 }
 
+static int domain_break(struct call *c)
+{
+	struct fake_domain *d = param_domain(c);
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (d->state == DOMAIN_OFF) {
+		return fault_set(&c->fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	fake_port_write(&d->console, "[break]", 7);
+	return 0;
+}
+
 static int dvm_create(struct call *c)
 {
 	_cleanup_free_ char *name = strf("dvm-%s", param(c, "session"));
@@ -215,6 +229,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct call *c);
 } methods[] = {
+	{ "domain.break", domain_break },
 	{ "domain.console", domain_console },
 	{ "domain.get", domain_get },
 	{ "domain.list", domain_list },

@@ -192,17 +192,33 @@ void console_refresh_start(struct hostd *h, const char *vm)
 	op_start(h, &refresh_method, json_pack("{ss}", "vm", vm), NULL);
 }
 
+static bool uuid_valid(const char *s)
+{
+	return strlen(s) == DOMAIN_UUID_LEN &&
+	       strspn(s, "0123456789abcdefABCDEF-") == DOMAIN_UUID_LEN;
+}
+
+static int break_run(struct op *op)
+{
+	return op->hostd->hv->ops->console_break(op->hostd->hv, op_string(op, "domain", uuid_valid),
+						 &op->fault);
+}
+
+/* In no order with others of the VM: a guest that does not boot is just what it is for. */
+static const struct op_method break_method = { .name = "console break", .run = break_run };
+
+void console_break_start(struct hostd *h, const char *vm, const char *domain,
+			 struct rpc_request *request)
+{
+	log_info("%s: a break on its console", vm);
+	op_start(h, &break_method, json_pack("{ss}", "domain", domain), request);
+}
+
 /* What a console's trouble means to the caller: an unusable console is a fact, not a failure. */
 static bool console_absent(const struct fault *fault)
 {
 	return fault->code == FAULT_CONSOLE_UNSUPPORTED || fault->code == FAULT_VM_NOT_RUNNING ||
 	       fault->code == FAULT_HYPERVISOR_AWAY || fault->code == FAULT_VM_GONE;
-}
-
-static bool uuid_valid(const char *s)
-{
-	return strlen(s) == DOMAIN_UUID_LEN &&
-	       strspn(s, "0123456789abcdefABCDEF-") == DOMAIN_UUID_LEN;
 }
 
 static int console_ensure(struct op *op)

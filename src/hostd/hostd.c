@@ -245,6 +245,10 @@ static void on_relay_call(struct relay *r, const char *method, json_t *params,
 {
 	struct fault fault;
 
+	if (strcmp(method, "break") == 0 && relay_is_console(r)) {
+		console_break_start(h, relay_name(r), relay_domain(r), request);
+		return;
+	}
 	if (strcmp(method, "verb") != 0 || relay_is_console(r)) {
 		fault_set(&fault, FAULT_NOT_SUPPORTED, "There is no method \"%s\"", method);
 		rpc_request_fault(request, &fault);

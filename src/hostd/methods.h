@@ -18,6 +18,9 @@ extern const struct op_method stream_methods[];	 /* stream.*, recording.* */
 int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *fault);
 /* The same, later, as an operation of its own. In the loop's thread. */
 void console_refresh_start(struct hostd *h, const char *vm);
+/* Answers `request`: a serial break on the console of that relay's VM. In the loop's thread. */
+void console_break_start(struct hostd *h, const char *vm, const char *domain,
+			 struct rpc_request *request);
 
 /* Verifies the default image ahead of its first use, which need not wait for it then. In the loop's
  * thread. */

@@ -196,6 +196,7 @@ static int console_read(const xmlNode *node, struct console_place *place)
 	if (r == 0) {
 		r = attr_copy(child(node, "log"), "file", &place->log);
 	}
+	attr_field(child(node, "alias"), "name", place->alias, sizeof(place->alias));
 	return r;
 }
 

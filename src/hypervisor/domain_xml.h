@@ -36,6 +36,7 @@ struct console_place {
 	char *path;	   /* pty, unix, file */
 	char *host, *port; /* tcp */
 	char *log;	   /* <log file>, NULL if none */
+	char alias[64];	   /* of the device; "" if it has none (an inactive domain) */
 };
 void console_place_fini(struct console_place *place);
 

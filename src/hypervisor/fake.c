@@ -231,6 +231,11 @@ static int fake_console_open(struct hypervisor *hv, const char *domain, struct c
 	return r;
 }
 
+static int fake_console_break(struct hypervisor *hv, const char *domain, struct fault *fault)
+{
+	return fake_call(hv, "domain.break", json_pack("{ss}", "domain", domain), NULL, fault);
+}
+
 static int fake_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault)
 {
 	return fake_call(hv, "dvm.create",
@@ -421,6 +426,7 @@ const struct hypervisor_ops hypervisor_fake = {
 	.get = fake_get,
 	.power = fake_power,
 	.console_open = fake_console_open,
+	.console_break = fake_console_break,
 	.dvm_create = fake_dvm_create,
 	.dvm_destroy = fake_dvm_destroy,
 	.dvm_get = fake_dvm_get,

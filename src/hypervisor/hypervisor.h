@@ -188,6 +188,10 @@ struct hypervisor_ops {
 	int (*console_open)(struct hypervisor *hv, const char *domain, struct console *ret,
 			    struct fault *fault);
 
+	/* A serial break on that console, as if its line were pulled down for a moment.
+	 * FAULT_VM_NOT_RUNNING, FAULT_NOT_SUPPORTED. Not repeatable. */
+	int (*console_break)(struct hypervisor *hv, const char *domain, struct fault *fault);
+
 	/* Fine when it exists already. */
 	int (*dvm_create)(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault);
 	/* Fine when there is none. */

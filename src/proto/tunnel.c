@@ -185,10 +185,24 @@ static int decode_ctl(const uint8_t *p, size_t len, struct tunnel_frame *f)
 		return 0;
 	case TUNNEL_CTL_WRITER:
 	case TUNNEL_CTL_SOURCE:
+	case TUNNEL_CTL_BROKE:
 		if (len != 2 || p[1] > 1) {
 			return -EPROTO;
 		}
 		f->ctl.on = p[1];
+		return 0;
+	case TUNNEL_CTL_INPUT:
+		if (len != 17) {
+			return -EPROTO;
+		}
+		f->ctl.id = get_u64(p + 1);
+		f->ctl.at = get_u64(p + 9);
+		return 0;
+	case TUNNEL_CTL_PACE:
+		if (len != 5) {
+			return -EPROTO;
+		}
+		f->ctl.rate = get_u32(p + 1);
 		return 0;
 	default:
 		return 0;
@@ -240,7 +254,24 @@ int tunnel_decode(const uint8_t *p, size_t len, struct tunnel_frame *ret_frame, 
 
 static bool ctl_valid(const struct tunnel_ctl *ctl)
 {
-	return ctl->op >= TUNNEL_CTL_BREAK && ctl->op <= TUNNEL_CTL_SOURCE;
+	return ctl->op >= TUNNEL_CTL_BREAK && ctl->op < _TUNNEL_CTL_MAX;
+}
+
+static ssize_t ctl_size(const struct tunnel_ctl *ctl)
+{
+	switch (ctl->op) {
+	case TUNNEL_CTL_WINSIZE:
+	case TUNNEL_CTL_PACE:
+		return 5;
+	case TUNNEL_CTL_WRITER:
+	case TUNNEL_CTL_SOURCE:
+	case TUNNEL_CTL_BROKE:
+		return 2;
+	case TUNNEL_CTL_INPUT:
+		return 17;
+	default:
+		return 1;
+	}
 }
 
 /* Bytes of the payload, or -EINVAL for a frame that no decoder would take. */
@@ -282,13 +313,7 @@ static ssize_t payload_size(const struct tunnel_frame *f)
 	case TUNNEL_PONG:
 		return 8;
 	case TUNNEL_CTL:
-		if (!ctl_valid(&f->ctl)) {
-			return -EINVAL;
-		}
-		if (f->ctl.op == TUNNEL_CTL_WINSIZE) {
-			return 5;
-		}
-		return f->ctl.op == TUNNEL_CTL_WRITER || f->ctl.op == TUNNEL_CTL_SOURCE ? 2 : 1;
+		return ctl_valid(&f->ctl) ? ctl_size(&f->ctl) : -EINVAL;
 	default:
 		return -EINVAL;
 	}
@@ -305,10 +330,23 @@ static void put_text(uint8_t *p, const char *text)
 static void put_ctl(uint8_t *p, const struct tunnel_ctl *ctl)
 {
 	*p++ = ctl->op;
-	if (ctl->op == TUNNEL_CTL_WINSIZE) {
+	switch (ctl->op) {
+	case TUNNEL_CTL_WINSIZE:
 		put_u16(put_u16(p, ctl->rows), ctl->columns);
-	} else if (ctl->op == TUNNEL_CTL_WRITER || ctl->op == TUNNEL_CTL_SOURCE) {
+		break;
+	case TUNNEL_CTL_WRITER:
+	case TUNNEL_CTL_SOURCE:
+	case TUNNEL_CTL_BROKE:
 		*p = ctl->on;
+		break;
+	case TUNNEL_CTL_INPUT:
+		put_u64(put_u64(p, ctl->id), ctl->at);
+		break;
+	case TUNNEL_CTL_PACE:
+		put_u32(p, ctl->rate);
+		break;
+	default:
+		break;
 	}
 }
 

@@ -48,12 +48,18 @@ enum tunnel_ctl_op {
 	TUNNEL_CTL_WRITER,
 	TUNNEL_CTL_TAKE,
 	TUNNEL_CTL_SOURCE,
+	TUNNEL_CTL_BROKE,
+	TUNNEL_CTL_INPUT,
+	TUNNEL_CTL_PACE,
+	_TUNNEL_CTL_MAX,
 };
 
 struct tunnel_ctl {
 	uint8_t op;		/* enum tunnel_ctl_op, or one we do not know */
 	uint16_t rows, columns; /* WINSIZE */
-	bool on;		/* WRITER, SOURCE */
+	bool on;		/* WRITER, SOURCE, BROKE */
+	uint32_t rate;		/* PACE */
+	uint64_t id, at;	/* INPUT */
 };
 
 /* One decoded frame. `data.bytes` points into the bytes that were decoded. */

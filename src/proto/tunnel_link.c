@@ -413,7 +413,7 @@ static int handle_eof(struct tunnel_link *l, struct channel *ch, const struct tu
 
 static int handle_ctl(struct tunnel_link *l, struct channel *ch, const struct tunnel_frame *f)
 {
-	bool known = f->ctl.op >= TUNNEL_CTL_BREAK && f->ctl.op <= TUNNEL_CTL_SOURCE;
+	bool known = f->ctl.op >= TUNNEL_CTL_BREAK && f->ctl.op < _TUNNEL_CTL_MAX;
 
 	if (known && !ch->closed) {
 		l->ops->ctl(l, f->channel, &f->ctl, l->user);

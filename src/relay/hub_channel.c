@@ -4,7 +4,9 @@
  *
  * Theory of operation: bytes go from the ring straight into frames while the peer has given credit
  * and its connection has drained; nothing is queued for a reader that does not keep up. Credit for
- * typing is what the hub's input queue has room for, and is only given to the writer.
+ * typing is what the hub's input queue has room for, and is only given to the writer. A writer that
+ * named his input is told with each credit how much of it the hub has had; once another channel has
+ * named the same input, what still comes here is dropped.
  */
 #include "hub_channel.h"
 
@@ -14,7 +16,9 @@
 
 struct hub_channel {
 	struct channel channel;
+	struct hub *hub;
 	struct hub_reader *reader;
+	bool named; /* an input */
 };
 
 static struct hub_channel *from_channel(struct channel *c)
@@ -24,6 +28,7 @@ static struct hub_channel *from_channel(struct channel *c)
 
 static void free_all(struct hub_channel *h)
 {
+	inputs_release(hub_inputs(h->hub), h);
 	hub_reader_free(h->reader);
 	free(h);
 }
@@ -54,6 +59,20 @@ static void pump(struct hub_channel *h)
 static void credit_input(struct hub_channel *h)
 {
 	channel_window(&h->channel, hub_reader_input_room(h->reader));
+}
+
+static void tell_input(struct hub_channel *h, uint64_t id, uint64_t had)
+{
+	struct tunnel_ctl ctl = { .op = TUNNEL_CTL_INPUT, .id = id, .at = had };
+
+	channel_ctl(&h->channel, &ctl);
+}
+
+static void tell_broke(struct hub_channel *h, bool done)
+{
+	struct tunnel_ctl ctl = { .op = TUNNEL_CTL_BROKE, .on = done };
+
+	channel_ctl(&h->channel, &ctl);
 }
 
 static void tell_writer(struct hub_channel *h, bool holds)
@@ -91,17 +110,31 @@ static void on_input_room(void *user)
 	credit_input(user);
 }
 
+static void on_broke(bool done, void *user)
+{
+	tell_broke(user, done);
+}
+
 static const struct hub_reader_ops reader_ops = {
 	.ready = on_ready,
 	.writer = on_writer,
 	.source = on_source,
 	.input_room = on_input_room,
+	.broke = on_broke,
 };
 
 static void on_data(struct channel *c, const uint8_t *p, size_t len)
 {
 	struct hub_channel *h = from_channel(c);
+	struct input *input = h->named ? inputs_of(hub_inputs(h->hub), h) : NULL;
 
+	if (h->named && !input) {
+		return;
+	}
+	if (input && hub_reader_is_writer(h->reader)) {
+		input->had += len;
+		tell_input(h, input->id, input->had);
+	}
 	if (hub_reader_write(h->reader, p, len) < 0) {
 		channel_close(c, fault_code_name(FAULT_QUOTA));
 		free_all(h);
@@ -115,13 +148,43 @@ static void on_writable(struct channel *c)
 	pump(from_channel(c));
 }
 
+static void input_named(struct hub_channel *h, uint64_t id)
+{
+	struct hub_channel *old;
+	uint64_t had;
+	void *holder;
+
+	(void)inputs_claim(hub_inputs(h->hub), id, h, &had, &holder);
+	h->named = true;
+	old = holder;
+	/* His former connection, whose end has not been noticed here yet. */
+	if (old && old != h && hub_reader_succeed(h->reader, old->reader)) {
+		tell_writer(h, true);
+	}
+	tell_input(h, id, had);
+}
+
 static void on_ctl(struct channel *c, const struct tunnel_ctl *ctl)
 {
 	struct hub_channel *h = from_channel(c);
 
-	/* There is no line behind the hub that could carry a break or a window's size. */
-	if (ctl->op == TUNNEL_CTL_TAKE) {
+	switch (ctl->op) {
+	case TUNNEL_CTL_TAKE:
 		tell_writer(h, hub_reader_take(h->reader));
+		break;
+	case TUNNEL_CTL_BREAK:
+		if (!hub_reader_break(h->reader)) {
+			tell_broke(h, false);
+		}
+		break;
+	case TUNNEL_CTL_INPUT:
+		input_named(h, ctl->id);
+		break;
+	case TUNNEL_CTL_PACE:
+		hub_reader_pace(h->reader, ctl->rate);
+		break;
+	default:
+		break;
 	}
 }
 
@@ -154,6 +217,7 @@ void hub_channel_open(struct hub *hub, struct link_conn *conn, uint16_t id, uint
 		channel_refuse(conn, id, fault_code_name(code));
 		return;
 	}
+	h->hub = hub;
 	channel_init(&h->channel, &channel_ops, conn, id);
 	if (!hub_reader_is_writer(h->reader)) {
 		mode &= (uint8_t) ~(TUNNEL_MODE_WRITE | TUNNEL_MODE_TAKE);

@@ -30,7 +30,8 @@ struct hub_source {
 	enum hub_source_kind kind;
 	bool writable;
 	sd_event_source *event;
-	void (*lost)(void *user);
+	sd_event_source *timer, *turn; /* when typing goes on; NULL for a file */
+	const struct hub_source_ops *ops;
 	void *user;
 	uint64_t position; /* in the file */
 };
@@ -61,29 +62,65 @@ static int source_read(struct hub_source *s, unsigned reads)
 	return 1;
 }
 
+/* The one place that says what of the input goes now, and what is waited for. */
 static int stream_write(struct hub_source *s)
 {
+	struct typist *typist = hub_typist(s->hub);
 	struct buf *input = hub_input(s->hub);
+	bool full = false;
+	size_t len;
+	usec_t at;
 
-	while (buf_len(input) > 0) {
-		ssize_t n = write(s->fd, buf_data(input), buf_len(input));
+	while (s->writable && !full) {
+		ssize_t n;
 
-		if (n < 0 && errno == EINTR) {
+		switch (typist_next(typist, clock_monotonic(), buf_len(input), &len, &at)) {
+		case TYPIST_WRITE:
+			n = write(s->fd, buf_data(input), len);
+			if (n < 0 && errno != EINTR && errno != EAGAIN) {
+				return -errno;
+			}
+			full = n < 0 && errno == EAGAIN;
+			if (n > 0) {
+				typist_went(typist, clock_monotonic(), (size_t)n);
+				hub_input_sent(s->hub, (size_t)n);
+			}
 			continue;
+		case TYPIST_WAIT:
+			if (sd_event_source_set_time(s->timer, at) < 0 ||
+			    sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT) < 0) {
+				return -EIO;
+			}
+			break;
+		case TYPIST_BREAK:
+			typist_break_begin(typist);
+			s->ops->brk(s->user);
+			break;
+		case TYPIST_NOTHING:
+			break;
 		}
-		if (n < 0) {
-			return errno == EAGAIN ? 0 : -errno;
-		}
-		hub_input_sent(s->hub, (size_t)n);
+		break;
+	}
+	return sd_event_source_set_io_events(s->event, EPOLLIN | (full ? EPOLLOUT : 0));
+}
+
+static void stream_failed(struct hub_source *s)
+{
+	sd_event_source_set_enabled(s->event, SD_EVENT_OFF);
+	s->ops->lost(s->user);
+}
+
+static int on_turn(sd_event_source *source, void *user)
+{
+	if (stream_write(user) < 0) {
+		stream_failed(user);
 	}
 	return 0;
 }
 
-static int stream_watch(struct hub_source *s)
+static int on_timer(sd_event_source *source, uint64_t now, void *user)
 {
-	bool out = s->writable && buf_len(hub_input(s->hub)) > 0;
-
-	return sd_event_source_set_io_events(s->event, EPOLLIN | (out ? EPOLLOUT : 0));
+	return on_turn(source, user);
 }
 
 static int on_stream(sd_event_source *source, int fd, uint32_t revents, void *user)
@@ -94,15 +131,11 @@ static int on_stream(sd_event_source *source, int fd, uint32_t revents, void *us
 	if (revents & ~(uint32_t)EPOLLOUT) {
 		err = source_read(s, READS_PER_TURN);
 	}
-	if (err >= 0 && s->writable && (revents & EPOLLOUT)) {
+	if (err >= 0 && (revents & EPOLLOUT)) {
 		err = stream_write(s);
 	}
-	if (err >= 0) {
-		err = stream_watch(s);
-	}
 	if (err < 0) {
-		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		s->lost(s->user);
+		stream_failed(s);
 	}
 	return 0;
 }
@@ -142,7 +175,7 @@ static int on_poll(sd_event_source *source, uint64_t now, void *user)
 	if (r < 0 || sd_event_source_set_time_relative(source, r > 0 ? 0 : POLL_USEC) < 0 ||
 	    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0) {
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		s->lost(s->user);
+		s->ops->lost(s->user);
 	}
 	return 0;
 }
@@ -151,8 +184,8 @@ static void on_input(void *user)
 {
 	struct hub_source *s = user;
 
-	/* Fails only where the next read or write does, too. */
-	(void)stream_watch(s);
+	/* In the loop's own time: whoever writes much comes back here from hub_input_sent(). */
+	(void)sd_event_source_set_enabled(s->turn, SD_EVENT_ONESHOT);
 }
 
 static void on_no_input(void *user)
@@ -183,6 +216,15 @@ static int source_start(struct hub_source *s, sd_event *event, const struct hub_
 	if (err == 0) {
 		err = sd_event_add_io(event, &s->event, s->fd, EPOLLIN, on_stream, s);
 	}
+	if (err >= 0) {
+		err = sd_event_add_time(event, &s->timer, CLOCK_MONOTONIC, 0, 1, on_timer, s);
+	}
+	if (err >= 0) {
+		err = sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+	}
+	if (err >= 0) {
+		err = sd_event_add_defer(event, &s->turn, on_turn, s);
+	}
 	if (err < 0) {
 		return err;
 	}
@@ -192,7 +234,7 @@ static int source_start(struct hub_source *s, sd_event *event, const struct hub_
 }
 
 int hub_source_new_take(sd_event *event, struct hub *hub, int fd,
-			const struct hub_source_options *options, void (*lost)(void *user),
+			const struct hub_source_options *options, const struct hub_source_ops *ops,
 			void *user, struct hub_source **ret)
 {
 	struct hub_source *s = calloc(1, sizeof(*s));
@@ -206,11 +248,13 @@ int hub_source_new_take(sd_event *event, struct hub *hub, int fd,
 	s->fd = fd;
 	s->kind = options->kind;
 	s->writable = options->writable && options->kind == HUB_SOURCE_STREAM;
-	s->lost = lost;
+	s->ops = ops;
 	s->user = user;
 	err = source_start(s, event, options);
 	if (err < 0) {
 		sd_event_source_disable_unref(s->event);
+		sd_event_source_disable_unref(s->timer);
+		sd_event_source_disable_unref(s->turn);
 		close_fd(s->fd);
 		free(s);
 		return err;
@@ -226,6 +270,8 @@ struct hub_source *hub_source_free(struct hub_source *s)
 	}
 	(void)source_read(s, READS_AT_END);
 	sd_event_source_disable_unref(s->event);
+	sd_event_source_disable_unref(s->timer);
+	sd_event_source_disable_unref(s->turn);
 	close_fd(s->fd);
 	free(s);
 	return NULL;

@@ -19,9 +19,15 @@ struct hub_source_options {
 
 struct hub_source;
 
-/* `lost` is called from the loop when the source has ended; the owner may free it there. */
+struct hub_source_ops {
+	/* Called from the loop when the source has ended; the owner may free it there. */
+	void (*lost)(void *user);
+	/* A break is due; hub_broke() when it is over. */
+	void (*brk)(void *user);
+};
+
 int hub_source_new_take(sd_event *event, struct hub *hub, int fd,
-			const struct hub_source_options *options, void (*lost)(void *user),
+			const struct hub_source_options *options, const struct hub_source_ops *ops,
 			void *user, struct hub_source **ret) _must_check_;
 /* Reads what is there still. The hub is told that the source is gone only by hub_source_down(). */
 struct hub_source *hub_source_free(struct hub_source *s);

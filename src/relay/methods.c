@@ -23,6 +23,7 @@
 #include "upstream.h"
 
 #define TTL_MS_MAX (10 * 60 * 1000)
+#define BREAK_TIMEOUT (10 * USEC_PER_SEC)
 
 struct method_call {
 	struct relay *relay;
@@ -206,6 +207,31 @@ static void on_source_lost(void *user)
 	control_notify(r->control, "hub.lost", NULL);
 }
 
+static void on_broke(const json_t *result, const struct fault *fault, int *fds, size_t n_fds,
+		     void *user)
+{
+	struct relay *r = user;
+
+	if (r->hub) {
+		hub_broke(r->hub, !fault);
+	}
+}
+
+/* Only the hypervisor can make a break. */
+static void on_source_break(void *user)
+{
+	struct relay *r = user;
+
+	if (control_call(r->control, "break", NULL, BREAK_TIMEOUT, on_broke, r) < 0) {
+		hub_broke(r->hub, false);
+	}
+}
+
+static const struct hub_source_ops source_ops = {
+	.lost = on_source_lost,
+	.brk = on_source_break,
+};
+
 static int method_hub_source(struct method_call *c)
 {
 	struct hub_source_options o = { .writable = param_bool(c, "writable"),
@@ -225,7 +251,7 @@ static int method_hub_source(struct method_call *c)
 		return bad_value(c, "kind");
 	}
 	source_drop(r);
-	err = hub_source_new_take(r->event, r->hub, TAKE_FD(c->fds[0]), &o, on_source_lost, r,
+	err = hub_source_new_take(r->event, r->hub, TAKE_FD(c->fds[0]), &o, &source_ops, r,
 				  &r->source);
 	if (err < 0) {
 		hub_source_down(r->hub);

@@ -29,7 +29,7 @@ void relay_fini(struct relay *r)
 	agent_free(r->agent);
 	records_free(r);
 	upstreams_free(r);
-	hub_source_free(r->source);
-	hub_free(r->hub);
+	r->source = hub_source_free(r->source);
+	r->hub = hub_free(r->hub);
 	control_free(r->control);
 }

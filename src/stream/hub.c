@@ -12,6 +12,8 @@ struct hub {
 	void (*input_ready)(void *user);
 	void *input_user;
 	struct buf input;
+	struct typist typist;
+	struct inputs inputs;
 	struct list readers;
 	size_t n_readers;
 	struct hub_reader *writer;
@@ -76,10 +78,32 @@ static void readers_tell_source(struct hub *h)
 	}
 }
 
+static void writer_set(struct hub *h, struct hub_reader *r)
+{
+	h->writer = r;
+	typist_pace(&h->typist, 0);
+}
+
 /* Whether anybody can write. While the source is away the stream's own rule decides alone. */
 static bool can_write(const struct hub *h)
 {
 	return h->writable && (!h->source || h->source_writable);
+}
+
+/* The first break is done with. */
+static bool break_over(struct hub *h, bool done)
+{
+	struct hub_reader *r;
+	void *who;
+
+	if (!typist_break_end(&h->typist, &who)) {
+		return false;
+	}
+	r = who;
+	if (r) {
+		r->ops->broke(done, r->user);
+	}
+	return true;
 }
 
 void hub_source_up(struct hub *h, bool writable, bool fresh, void (*input_ready)(void *user),
@@ -99,7 +123,7 @@ void hub_source_up(struct hub *h, bool writable, bool fresh, void (*input_ready)
 	if (h->writer && !can_write(h)) {
 		struct hub_reader *old = h->writer;
 
-		h->writer = NULL;
+		writer_set(h, NULL);
 		old->ops->writer(false, old->user);
 	}
 	if (!was) {
@@ -109,12 +133,17 @@ void hub_source_up(struct hub *h, bool writable, bool fresh, void (*input_ready)
 
 void hub_source_down(struct hub *h)
 {
+	size_t len = buf_len(&h->input);
+
 	if (!h->source) {
 		return;
 	}
 	h->source = false;
 	h->input_ready = NULL;
-	hub_input_sent(h, buf_len(&h->input));
+	typist_dropped(&h->typist, len);
+	hub_input_sent(h, len);
+	while (break_over(h, false)) {
+	}
 	readers_tell_source(h);
 }
 
@@ -138,6 +167,23 @@ void hub_input_sent(struct hub *h, size_t len)
 	if (len > 0 && h->writer && buf_len(&h->input) < HUB_INPUT_WINDOW) {
 		h->writer->ops->input_room(h->writer->user);
 	}
+}
+
+struct typist *hub_typist(struct hub *h)
+{
+	return &h->typist;
+}
+
+void hub_broke(struct hub *h, bool done)
+{
+	if (h->typist.breaking && break_over(h, done) && h->source) {
+		h->input_ready(h->input_user);
+	}
+}
+
+struct inputs *hub_inputs(struct hub *h)
+{
+	return &h->inputs;
 }
 
 struct ring *hub_ring(struct hub *h)
@@ -178,7 +224,7 @@ static bool writer_try(struct hub_reader *r)
 	    (old && !(r->mode & TUNNEL_MODE_TAKE))) {
 		return false;
 	}
-	h->writer = r;
+	writer_set(h, r);
 	if (old) {
 		old->ops->writer(false, old->user);
 	}
@@ -237,8 +283,9 @@ struct hub_reader *hub_reader_free(struct hub_reader *r)
 		return NULL;
 	}
 	if (r->hub->writer == r) {
-		r->hub->writer = NULL;
+		writer_set(r->hub, NULL);
 	}
+	typist_forget(&r->hub->typist, r);
 	list_del(&r->of_hub);
 	r->hub->n_readers--;
 	free(r);
@@ -258,6 +305,37 @@ bool hub_reader_is_writer(const struct hub_reader *r)
 bool hub_reader_take(struct hub_reader *r)
 {
 	return writer_try(r);
+}
+
+bool hub_reader_succeed(struct hub_reader *r, struct hub_reader *old)
+{
+	struct hub *h = r->hub;
+
+	if (h->writer != old || old == r || !can_write(h) || !(r->mode & TUNNEL_MODE_WRITE)) {
+		return false;
+	}
+	writer_set(h, r);
+	old->ops->writer(false, old->user);
+	return true;
+}
+
+bool hub_reader_break(struct hub_reader *r)
+{
+	struct hub *h = r->hub;
+
+	if (h->writer != r || !h->source || !h->source_writable ||
+	    !typist_break(&h->typist, buf_len(&h->input), r)) {
+		return false;
+	}
+	h->input_ready(h->input_user);
+	return true;
+}
+
+void hub_reader_pace(struct hub_reader *r, uint32_t rate)
+{
+	if (r->hub->writer == r) {
+		typist_pace(&r->hub->typist, rate);
+	}
 }
 
 void hub_reader_next(struct hub_reader *r, struct hub_chunk *ret)

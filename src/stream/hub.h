@@ -6,7 +6,8 @@
  * source that is not drained stalls or freezes its VM. A reader is a position in the stream and
  * nothing else; it takes bytes out of the ring when it likes, and one that was overtaken finds a
  * gap with its length. What the writer types goes through one short queue to the source; while
- * there is no source it is dropped, so that it does not reach the next guest.
+ * there is no source it is dropped, so that it does not reach the next guest. When it goes, and
+ * when a break is due among it, says the typist.
  *
  * Callbacks run inside hub_feed(), hub_source_up(), hub_source_down(), hub_input_sent(),
  * hub_reader_new(), hub_reader_take() and hub_reader_free(), for readers other than the one passed.
@@ -16,8 +17,10 @@
 
 #include "buf.h"
 #include "fault.h"
+#include "inputs.h"
 #include "ring.h"
 #include "tunnel.h"
+#include "typist.h"
 
 #define HUB_READERS_MAX 256
 /* What the writer may have in the queue; the queue itself holds more, as a former writer's bytes
@@ -36,6 +39,8 @@ struct hub_reader_ops {
 	void (*source)(bool up, void *user);
 	/* The writer's window has opened: see hub_reader_input_room(). */
 	void (*input_room)(void *user);
+	/* A break that hub_reader_break() took is over: the line had it, or not. */
+	void (*broke)(bool done, void *user);
 };
 
 enum hub_chunk_kind { HUB_NOTHING, HUB_BYTES, HUB_GAP };
@@ -62,8 +67,13 @@ void hub_feed(struct hub *h, const void *p, size_t len);
 struct buf *hub_input(struct hub *h);
 /* Takes `len` bytes off the input queue. */
 void hub_input_sent(struct hub *h, size_t len);
+/* When what is in the queue goes, and when a break is due. */
+struct typist *hub_typist(struct hub *h);
+/* The break that the typist began is over. */
+void hub_broke(struct hub *h, bool done);
 
 struct ring *hub_ring(struct hub *h);
+struct inputs *hub_inputs(struct hub *h);
 bool hub_has_source(const struct hub *h);
 bool hub_writable(const struct hub *h);
 bool hub_has_writer(const struct hub *h);
@@ -80,6 +90,13 @@ uint64_t hub_reader_offset(const struct hub_reader *r);
 bool hub_reader_is_writer(const struct hub_reader *r);
 /* Asks for writing: true when the reader has it now. */
 bool hub_reader_take(struct hub_reader *r);
+/* Writing goes from `old` to `r`, the same writer on another connection; false where `old` does not
+ * hold it, or `r` may not. */
+bool hub_reader_succeed(struct hub_reader *r, struct hub_reader *old);
+/* A break behind what was written. False, and nothing is told later, where there can be none. */
+bool hub_reader_break(struct hub_reader *r);
+/* How many bytes a second of what is written go, 0: as they come. Ignored but from the writer. */
+void hub_reader_pace(struct hub_reader *r, uint32_t rate);
 void hub_reader_next(struct hub_reader *r, struct hub_chunk *ret);
 /* The reader has taken the first `len` bytes of the chunk that hub_reader_next() gave it last;
  * ignored for a gap. */

@@ -178,7 +178,7 @@ static void on_ctl(struct tunnel_link *l, uint16_t ch, const struct tunnel_ctl *
 	struct owner *o = user;
 
 	must(o->channels[ch].known && o->channels[ch].granted);
-	must(ctl->op >= TUNNEL_CTL_BREAK && ctl->op <= TUNNEL_CTL_SOURCE);
+	must(ctl->op >= TUNNEL_CTL_BREAK && ctl->op < _TUNNEL_CTL_MAX);
 	act(o, ch);
 }
 

@@ -176,6 +176,24 @@ def test_session_outlives_its_relay(host, target):
     wait_for(lambda: b"[later]" in recording(host), "the recording to go on")
 
 
+def test_break_goes_to_the_hypervisor(host, target):
+    host.call("console.ensure", vm=VM, domain=target)
+    power(host, target, "on")
+    host.read_console(VM, b"login: ")
+    ticket = os.urandom(32).hex()[:43]
+    granted = host.call("stream.grant", relay=VM, ticket=ticket, service="console", mode="rw", raw=False, ttl_ms=5000)
+    sock, _ = peer.show_ticket(granted["path"], ticket)
+    tunnel = peer.Tunnel(sock, peer.DIALER)
+    channel = tunnel.open("console", mode=3)
+    tunnel.ctl(channel, peer.BREAK)
+    tunnel.wait(lambda: channel.broke == [True])
+    tunnel.wait(lambda: channel.data.endswith(b"[break]"))
+    host.fake.call("script.fail", method="domain.break", count=1, code="not-supported")
+    tunnel.ctl(channel, peer.BREAK)
+    tunnel.wait(lambda: channel.broke == [True, False])
+    tunnel.close()
+
+
 def console_mode(host, ask=7):
     """What a user gets of the console through the session's relay."""
     ticket = os.urandom(32).hex()[:43]

@@ -21,7 +21,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/integration/lib"))
 from peer import (  # noqa: E402
-    DATA, DIALER, KEPT, LISTENER, LIVE, REFUSED, TAKE, Fault, Rpc, Tunnel, receive_to_end,
+    BREAK, DATA, DIALER, INPUT, KEPT, LISTENER, LIVE, PACE, REFUSED, TAKE, Fault, Rpc, Tunnel, receive_to_end,
     show_ticket,
 )
 
@@ -321,6 +321,155 @@ def test_readers_and_writer(console):
     for tunnel in (first, second, third, fourth):
         tunnel.close()
     relay.wait_status(lambda s: s["hub"]["readers"] == 0)
+
+
+def wait_broke(relay, tunnel, channel, count, answers):
+    """Waits for that many BROKE; `answers` takes the relay's next `break` call and answers it."""
+    while len(channel.broke) < count:
+        answers(relay.rpc.wait_call("break"))
+        tunnel.wait(lambda n=len(channel.broke): len(channel.broke) > n)
+
+
+def test_break_in_its_place(console):
+    """Nothing typed after a break reaches the guest before dvm-hostd has made it, and what was typed before it does."""
+    relay, guest = console
+    tunnel, channel = relay.reader("rw")
+    tunnel.send(channel, b"before")
+    tunnel.ctl(channel, BREAK)
+    tunnel.send(channel, b"h")
+    tunnel.ctl(channel, BREAK)
+    tunnel.send(channel, b"after")
+    call = relay.rpc.wait_call("break")
+    assert call["params"] == {}
+    assert guest.recv(100) == b"before"
+    relay.status()
+    guest.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        guest.recv(100)
+    guest.settimeout(20)
+    relay.rpc.answer(call, {})
+    tunnel.wait(lambda: channel.broke == [True])
+    assert guest.recv(100) == b"h"
+    relay.rpc.answer_fault(relay.rpc.wait_call("break"), "not-supported", "It has none.", "")
+    tunnel.wait(lambda: channel.broke == [True, False])
+    assert guest.recv(100) == b"after"
+
+
+def test_break_that_cannot_be(console):
+    relay, guest = console
+    writer, w = relay.reader("rw")
+    reader, r = relay.reader("r")
+    reader.ctl(r, BREAK)  # has not the right
+    reader.wait(lambda: r.broke == [False])
+    second, s = relay.reader("rw")
+    second.ctl(s, BREAK)  # somebody else holds writing
+    second.wait(lambda: s.broke == [False])
+    # the source goes while breaks wait: they are over, and what was typed with them
+    writer.ctl(w, BREAK)
+    writer.send(w, b"x")
+    for _ in range(20):
+        writer.ctl(w, BREAK)
+    call = relay.rpc.wait_call("break")
+    relay.call("hub.lost")
+    writer.wait(lambda: w.broke == [False] * 21)
+    writer.ctl(w, BREAK)
+    writer.wait(lambda: w.broke == [False] * 22)
+    other, end = socket.socketpair()
+    relay.source(end.fileno())
+    end.close()
+    writer.send(w, b"y")
+    relay.rpc.answer(call, {})
+    other.settimeout(20)
+    assert other.recv(10) == b"y"
+    # dvm-hostd goes under a break, and while there is none
+    writer.ctl(w, BREAK)
+    relay.rpc.wait_call("break")
+    relay.rpc.close()
+    writer.wait(lambda: w.broke == [False] * 23)
+    writer.ctl(w, BREAK)
+    writer.wait(lambda: w.broke == [False] * 24)
+    writer.close()
+    relay.connect()
+    assert relay.status()["hub"]["source"]
+
+
+def named(tunnel, channel, number):
+    channel.had = None
+    tunnel.ctl(channel, INPUT, struct.pack(">QQ", number, 0))
+    tunnel.wait(lambda: channel.had)
+    assert channel.had[0] == number
+    return channel.had[1]
+
+
+UNKNOWN = 2**64 - 1
+
+
+def test_input_goes_on(console):
+    """The writer's connection breaks unnoticed; his next one takes over, and each byte is had once."""
+    relay, guest = console
+    first, f = relay.reader("rw")
+    assert named(first, f, 4711) == UNKNOWN
+    first.send(f, b"abc")
+    first.wait(lambda: f.had == (4711, 3))
+    second, s = relay.reader("rw")
+    assert s.mode == 1
+    assert named(second, s, 4711) == 3
+    assert s.writer is True
+    first.wait(lambda: f.writer is False)
+    first.frame(DATA, f.number, struct.pack(">Q", 3) + b"late")  # was under way when the connection broke
+    second.send(s, b"de")
+    second.wait(lambda: s.had == (4711, 5))
+    assert guest.recv(100) == b"abcde"
+    # a third one that does not know the name is somebody else
+    third, t = relay.reader("rw")
+    assert named(third, t, 1) == UNKNOWN and t.writer is None and t.mode == 1
+    third.close()
+    # after a normal end, too
+    second.close()
+    relay.wait_status(lambda x: not x["hub"]["writer"])
+    fourth, g = relay.reader("rw")
+    assert g.mode == 3 and named(fourth, g, 4711) == 5
+    fourth.send(g, b"f")
+    assert guest.recv(100) == b"f"
+    # he who only reads takes nothing
+    watcher, w = relay.reader("r")
+    assert named(watcher, w, 4711) == 6
+    fourth.wait(lambda: g.writer is None)
+    assert relay.status()["hub"]["writer"]
+
+
+def test_inputs_are_forgotten(console):
+    relay, _ = console
+    tunnel, channel = relay.reader("rw")
+    assert named(tunnel, channel, 1) == UNKNOWN
+    tunnel.send(channel, b"x")
+    for number in range(2, 17):
+        assert named(tunnel, channel, number) == UNKNOWN
+    assert named(tunnel, channel, 1) == 1
+    for number in range(100, 116):
+        named(tunnel, channel, number)
+    assert named(tunnel, channel, 1) == UNKNOWN
+
+
+def test_paced(console):
+    """Slower than they come, in small pieces, and none lost; the next writer is not slowed."""
+    relay, guest = console
+    tunnel, channel = relay.reader("take")
+    tunnel.ctl(channel, PACE, struct.pack(">I", 2000))
+    data = bytes(i % 251 for i in range(1000))
+    start = time.monotonic()
+    tunnel.send(channel, data)
+    got, pieces = b"", 0
+    while len(got) < len(data):
+        got += guest.recv(4096)
+        pieces += 1
+    assert got == data
+    assert time.monotonic() - start > 0.4  # never sooner: 1000 bytes are half a second of this line
+    other, o = relay.reader("take")
+    other.send(o, b"z" * 100000)
+    got = b""
+    while len(got) < 100000:
+        got += guest.recv(65536)
 
 
 def test_pty(relays):

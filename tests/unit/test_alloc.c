@@ -308,6 +308,7 @@ static const struct hub_reader_ops reader_ops = {
 	.writer = reader_ignores_bool,
 	.source = reader_ignores_bool,
 	.input_room = reader_ignores,
+	.broke = reader_ignores_bool,
 };
 
 static int use_hub_with(struct hub *h)

@@ -24,6 +24,7 @@ struct seen {
 	struct hub_reader *reader;
 	unsigned ready, source_calls, room_calls;
 	int writer; /* -1: not told */
+	int broke;  /* -1: not told */
 	bool source;
 };
 
@@ -48,11 +49,17 @@ static void on_room(void *user)
 	((struct seen *)user)->room_calls++;
 }
 
+static void on_broke(bool done, void *user)
+{
+	((struct seen *)user)->broke = done;
+}
+
 static const struct hub_reader_ops ops = {
 	.ready = on_ready,
 	.writer = on_writer,
 	.source = on_source,
 	.input_room = on_room,
+	.broke = on_broke,
 };
 
 static void on_input(void *user)
@@ -297,6 +304,60 @@ static void input_is_bounded(void **state)
 	reader_done(s);
 }
 
+static void breaks_and_pace_are_the_writers(void **state)
+{
+	struct fixture *f = *state;
+	struct seen *b = reader_of(f, 0, 7), *a = reader_of(f, 0, 7);
+	struct typist *typist = hub_typist(f->hub);
+
+	a->broke = b->broke = -1;
+	assert_false(hub_reader_break(b->reader));
+	hub_reader_pace(b->reader, 9);
+	assert_int_equal(typist->rate, 0);
+	hub_reader_pace(a->reader, 9);
+	assert_int_equal(typist->rate, 9);
+	f->input_ready = 0;
+	assert_true(hub_reader_break(a->reader));
+	assert_int_equal(f->input_ready, 1);
+	/* it is not lost with the right to write */
+	assert_true(hub_reader_take(b->reader));
+	assert_int_equal(typist->rate, 0);
+	typist_break_begin(typist);
+	hub_broke(f->hub, true);
+	assert_int_equal(a->broke, 1);
+	assert_int_equal(f->input_ready, 2);
+	/* nor does it need who asked for it */
+	assert_true(hub_reader_break(b->reader));
+	reader_done(b);
+	typist_break_begin(typist);
+	hub_broke(f->hub, true);
+	/* but the source */
+	assert_true(hub_reader_take(a->reader));
+	assert_true(hub_reader_break(a->reader));
+	hub_source_down(f->hub);
+	assert_int_equal(a->broke, 0);
+	assert_false(hub_reader_break(a->reader));
+	hub_broke(f->hub, true); /* the answer to one that was given up */
+	assert_int_equal(a->broke, 0);
+	reader_done(a);
+}
+
+static void writing_goes_to_the_successor(void **state)
+{
+	struct fixture *f = *state;
+	struct seen *a = reader_of(f, 0, 3), *b = reader_of(f, 0, 3), *c = reader_of(f, 0, 1);
+
+	assert_false(hub_reader_succeed(b->reader, c->reader));
+	assert_false(hub_reader_succeed(c->reader, a->reader));
+	assert_false(hub_reader_succeed(a->reader, a->reader));
+	assert_true(hub_reader_succeed(b->reader, a->reader));
+	assert_int_equal(a->writer, 0);
+	assert_true(hub_reader_is_writer(b->reader));
+	reader_done(a);
+	reader_done(b);
+	reader_done(c);
+}
+
 static void read_only_stream(void **state)
 {
 	struct fixture *f = *state;
@@ -322,8 +383,7 @@ static void read_only_source(void **state)
 	hub_source_up(f->hub, false, true, on_input, f);
 	assert_int_equal(a->writer, 0);
 	assert_int_equal(hub_reader_input_room(a->reader), 0);
-	b = reader_of(f, TUNNEL_FROM_LIVE,
-		      TUNNEL_MODE_READ | TUNNEL_MODE_WRITE | TUNNEL_MODE_TAKE);
+	b = reader_of(f, TUNNEL_FROM_LIVE, TUNNEL_MODE_READ | TUNNEL_MODE_WRITE | TUNNEL_MODE_TAKE);
 	assert_false(hub_reader_is_writer(b->reader));
 	hub_source_up(f->hub, true, true, on_input, f);
 	assert_true(hub_reader_take(b->reader));
@@ -424,6 +484,8 @@ int main(void)
 		hub_test(restart_keeps_offsets),
 		hub_test(one_writer),
 		hub_test(input_is_bounded),
+		hub_test(breaks_and_pace_are_the_writers),
+		hub_test(writing_goes_to_the_successor),
 		hub_test(read_only_stream),
 		hub_test(read_only_source),
 		hub_test(readers_are_bounded),

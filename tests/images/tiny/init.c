@@ -4,19 +4,29 @@
  * console what it is told.
  *
  * Prints "tiny: start", and then serves one command a line, each answered by its output and a
- * prompt "tiny> ": echo TEXT        TEXT cat FILE         its first 4096 bytes; below /disk is the
- * data disk, mounted for as long as it takes write FILE TEXT  puts TEXT into FILE lines N "line 1"
- * … "line N" ticker MS        "tick K" every MS milliseconds until a key is pressed uptime reboot,
- * poweroff, crash (panics), hang (answers no more)
+ * prompt "tiny> ":
+ * - echo TEXT: TEXT
+ * - cat FILE: its first 4096 bytes; below /disk is the data disk, mounted for as long as it takes
+ * - write FILE TEXT: puts TEXT into FILE
+ * - lines N: "line 1" … "line N"
+ * - ticker MS: "tick K" every MS milliseconds until a key is pressed
+ * - sum N: "sum: go", then N bytes of any value are read, not echoed: "sum: N CRC-32"; where none
+ *   comes for 20 s, of those that came
+ * - stty rows R cols C, stty size: as stty(1)
+ * - uptime
+ * - reboot, poweroff, crash (panics), hang (answers no more)
+ * SysRq is open to the serial line.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/reboot.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -119,6 +129,64 @@ static void ticker(int ms)
 	}
 }
 
+static uint32_t crc32_add(uint32_t crc, const uint8_t *p, size_t len)
+{
+	crc = ~crc;
+	for (size_t i = 0; i < len; i++) {
+		crc ^= p[i];
+		for (int bit = 0; bit < 8; bit++) {
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+		}
+	}
+	return ~crc;
+}
+
+static void sum(size_t want)
+{
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+	struct termios saved, raw;
+	size_t have = 0;
+	uint32_t crc = 0;
+
+	if (tcgetattr(0, &saved) < 0) {
+		printf("sum: %s\n", strerror(errno));
+		return;
+	}
+	raw = saved;
+	cfmakeraw(&raw);
+	tcsetattr(0, TCSADRAIN, &raw);
+	printf("sum: go\r\n");
+	fflush(stdout);
+	while (have < want && poll(&in, 1, 20000) == 1) {
+		uint8_t bytes[4096];
+		ssize_t n =
+			read(0, bytes, want - have < sizeof(bytes) ? want - have : sizeof(bytes));
+
+		if (n <= 0) {
+			break;
+		}
+		crc = crc32_add(crc, bytes, (size_t)n);
+		have += (size_t)n;
+	}
+	tcsetattr(0, TCSADRAIN, &saved);
+	printf("sum: %zu %08x\n", have, crc);
+}
+
+static void stty(const char *words)
+{
+	struct winsize size = { 0 };
+	unsigned rows, columns;
+
+	if (sscanf(words, "rows %u cols %u", &rows, &columns) == 2) {
+		size.ws_row = (unsigned short)rows;
+		size.ws_col = (unsigned short)columns;
+		ioctl(0, TIOCSWINSZ, &size);
+	} else {
+		ioctl(0, TIOCGWINSZ, &size);
+		printf("%u %u\n", size.ws_row, size.ws_col);
+	}
+}
+
 static void end(int command)
 {
 	printf("tiny: bye\n");
@@ -139,6 +207,10 @@ static void serve(char *line)
 		}
 	} else if (strcmp(line, "ticker") == 0) {
 		ticker(atoi(rest));
+	} else if (strcmp(line, "sum") == 0) {
+		sum((size_t)atol(rest));
+	} else if (strcmp(line, "stty") == 0) {
+		stty(rest);
 	} else if (strcmp(line, "echo") == 0) {
 		printf("%s\n", rest);
 	} else if (strcmp(line, "cat") == 0) {
@@ -173,6 +245,7 @@ int main(void)
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
 	load_modules();
+	write_file(strcpy(line, "/proc/sys/kernel/sysrq 1"));
 	setvbuf(stdout, NULL, _IOLBF, 4096);
 	if (!freopen("/dev/console", "r", stdin) || !freopen("/dev/console", "w", stdout)) {
 		return 1;

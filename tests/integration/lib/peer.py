@@ -102,7 +102,7 @@ class Rpc:
 
 
 HELLO, OPEN, OPENED, REFUSED, DATA, GAP, CREDIT, EOF, CLOSE, CTL, PING, PONG = range(1, 13)
-BREAK, WINSIZE, WRITER, TAKE, SOURCE = range(1, 6)
+BREAK, WINSIZE, WRITER, TAKE, SOURCE, BROKE, INPUT, PACE = range(1, 9)
 KEPT = 2**64 - 1
 LIVE = 2**64 - 2
 DIALER, LISTENER = 1, 2
@@ -125,6 +125,8 @@ class Channel:
         self.tx_limit = 0
         self.writer = None
         self.source = True
+        self.broke = []
+        self.had = None  # of our input
         self.window = 0
 
 
@@ -285,6 +287,10 @@ class Tunnel:
             channel.writer = bool(p[1])
         elif kind == CTL and p[0] == SOURCE:
             channel.source = bool(p[1])
+        elif kind == CTL and p[0] == BROKE:
+            channel.broke.append(bool(p[1]))
+        elif kind == CTL and p[0] == INPUT:
+            channel.had = struct.unpack(">QQ", p[1:])
 
     def _credit_again(self, channel):
         if self.reading:
