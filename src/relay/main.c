@@ -24,8 +24,6 @@
 #include "recorder.h"
 #include "sandbox.h"
 
-#define FILES_MAX 1024
-
 struct arguments {
 	const char *name;
 	int control_fd, pid_fd;
@@ -146,7 +144,7 @@ static int lock_in(const struct arguments *a)
 	const struct sandbox_options options = {
 		.uid = a->uid,
 		.gid = a->gid,
-		.files_max = FILES_MAX,
+		.files_max = RELAY_FILES_MAX,
 		.file_bytes_max =
 			MAX(RECORDER_BYTES_MAX, (uint64_t)RING_SIZE_MAX + RING_HEADER_BYTES),
 	};

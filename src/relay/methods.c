@@ -17,6 +17,7 @@
 #include "hub_source.h"
 #include "log.h"
 #include "parse.h"
+#include "pipes.h"
 #include "policy.h"
 #include "record.h"
 #include "streams.h"
@@ -137,13 +138,13 @@ static int method_status(struct method_call *c)
 {
 	const struct relay *r = c->relay;
 
-	c->result =
-		json_pack("{s:s, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:I}", "name", r->name, "pid",
-			  (json_int_t)getpid(), "hub", status_hub(r), "agent",
-			  agent_state(r->agent), "host_key", text_or_null(agent_host_key(r->agent)),
-			  "failed", text_or_null(agent_failed(r->agent)), "upstreams",
-			  status_upstreams(r), "records", status_records(r), "grants",
-			  (json_int_t)grants_count(&r->grants, clock_monotonic()));
+	c->result = json_pack(
+		"{s:s, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "name", r->name, "pid",
+		(json_int_t)getpid(), "hub", status_hub(r), "agent", agent_state(r->agent),
+		"host_key", text_or_null(agent_host_key(r->agent)), "failed",
+		text_or_null(agent_failed(r->agent)), "upstreams", status_upstreams(r), "records",
+		status_records(r), "pipes", (json_int_t)pipes_count(r), "grants",
+		(json_int_t)grants_count(&r->grants, clock_monotonic()));
 	return c->result ? 0 : -ENOMEM;
 }
 
@@ -319,6 +320,18 @@ static int method_record_open(struct method_call *c)
 				TAKE_FD(c->fds[1]));
 }
 
+static int method_pipe_open(struct method_call *c)
+{
+	const char *name;
+	int err = param_name(c, "name", &name);
+
+	if (err == 0) {
+		err = pipe_open_take(c->relay, name, TAKE_FD(c->fds[0]));
+	}
+	return err == -ENOSPC ? fault_set(&c->fault, FAULT_QUOTA, "There are too many pipes.")
+			      : err;
+}
+
 static int method_grant(struct method_call *c)
 {
 	const char *ticket = param_text(c, "ticket"), *service = param_text(c, "service");
@@ -370,6 +383,7 @@ static const struct {
 	{ "agent.config", 0, method_agent_config },
 	{ "upstream.link", 1, method_upstream_link },
 	{ "record.open", 2, method_record_open },
+	{ "pipe.open", 1, method_pipe_open },
 	{ "grant", 0, method_grant },
 	{ "shutdown", 0, method_shutdown },
 };

@@ -3,22 +3,37 @@
 #include "relay.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "agent.h"
 #include "control.h"
 #include "hub.h"
 #include "hub_source.h"
+#include "pipes.h"
 #include "record.h"
 #include "streams.h"
 #include "upstream.h"
+
+/* Asked for ahead of the walls, behind which it cannot be. */
+static size_t files_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		return 1024;
+	}
+	return (size_t)MIN(limit.rlim_max, (rlim_t)RELAY_FILES_MAX);
+}
 
 void relay_init(struct relay *r, sd_event *event, const char *name)
 {
 	memset(r, 0, sizeof(*r));
 	r->event = event;
+	r->files_max = files_max();
 	strncpy(r->name, name, RELAY_NAME_MAX);
 	list_init(&r->upstreams);
 	list_init(&r->records);
+	pipe_pool_init(&r->pipe_pool);
 }
 
 void relay_fini(struct relay *r)
@@ -26,6 +41,7 @@ void relay_fini(struct relay *r)
 	/* Who reads goes before what is read. Ends are told to nobody, but the control is still
 	 * there to be asked. */
 	streams_free(r->streams);
+	pipes_free(r);
 	agent_free(r->agent);
 	records_free(r);
 	upstreams_free(r);

@@ -7,12 +7,15 @@
 
 #include "grants.h"
 #include "list.h"
+#include "pipe_pair.h"
 #include "ring.h"
 
 /* Of channels, buffers and connections a relay has at most so many, whoever asks. */
 #define RELAY_NAME_MAX 96
 #define RELAY_UPSTREAMS_MAX 32
 #define RELAY_RECORDS_MAX 32
+/* Open fds, where the system gives as many: half of them for users' connections, half for pipes. */
+#define RELAY_FILES_MAX 131072
 #define RELAY_OUTPUT_MAX ((size_t)8 * 1024 * 1024) /* a connection's output; see switch.c */
 
 struct relay {
@@ -25,6 +28,9 @@ struct relay {
 	struct agent *agent;   /* a session's relay; else NULL */
 	struct list upstreams; /* struct upstream */
 	struct list records;   /* struct record */
+	struct map *pipes;     /* struct pipe by name; NULL before the first */
+	struct pipe_pool pipe_pool;
+	size_t files_max;
 	struct grants grants;
 	struct streams *streams;
 	unsigned verbs_running;

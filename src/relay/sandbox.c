@@ -58,9 +58,15 @@ static int limits_set(const struct sandbox_options *o)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		struct rlimit limit = { limits[i].value, limits[i].value };
+		__rlimit_resource_t resource = (__rlimit_resource_t)limits[i].resource;
+		struct rlimit limit;
 
-		if (setrlimit((__rlimit_resource_t)limits[i].resource, &limit) < 0) {
+		if (getrlimit(resource, &limit) < 0) {
+			return -errno;
+		}
+		/* Never more than we were given: that would take a privilege. */
+		limit.rlim_cur = limit.rlim_max = MIN(limits[i].value, limit.rlim_max);
+		if (setrlimit(resource, &limit) < 0) {
 			return -errno;
 		}
 	}

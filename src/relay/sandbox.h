@@ -12,7 +12,7 @@ struct sandbox_options {
 	/* Who to become when started as root; otherwise who we are already. */
 	uid_t uid;
 	gid_t gid;
-	rlim_t files_max;      /* open fds */
+	rlim_t files_max;      /* open fds; fewer where we may not have as many */
 	rlim_t file_bytes_max; /* a file may grow to this */
 };
 

@@ -3,13 +3,15 @@
  * The stream socket.
  *
  * Theory of operation: a connection is a stranger until its first line names a ticket; then it
- * becomes a user's connection, or a raw one in front of a user's connection. A stranger that says
- * nothing is gone after 5 s, and while there are as many as there may be no other is let in.
+ * becomes a user's connection, a raw one in front of a user's connection, or an end of a pipe. A
+ * stranger that says nothing is gone after 5 s, and while there are as many as there may be no
+ * other is let in.
  */
 /* #syscalls: accept4 recvfrom read write socketpair close epoll_ctl fcntl */
 #include "streams.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,6 +20,7 @@
 #include "cleanup.h"
 #include "file.h"
 #include "log.h"
+#include "pipes.h"
 #include "raw_conn.h"
 #include "unix.h"
 #include "user_conn.h"
@@ -155,19 +158,53 @@ static bool answer(int fd, const char *line)
 	return write(fd, line, len) == (ssize_t)len;
 }
 
+static void answer_no(int fd, enum fault_code code)
+{
+	char line[FIRST_LINE_MAX];
+
+	snprintf(line, sizeof(line), "NO %s\n", fault_code_name(code));
+	(void)answer(fd, line);
+}
+
+/* The name behind "pipe/", NULL for any other service. */
+static const char *pipe_name(const struct grant *grant)
+{
+	return strncmp(grant->service, "pipe/", 5) == 0 ? grant->service + 5 : NULL;
+}
+
+/* What stands in the way of the stream that the ticket is for, before anything is promised. */
+static enum fault_code grant_check(const struct streams *s, const struct grant *grant)
+{
+	const char *name = pipe_name(grant);
+
+	if (!name) {
+		return FAULT_NONE;
+	}
+	if (!grant->raw) {
+		return FAULT_NOT_SUPPORTED;
+	}
+	return pipe_waits(s->relay, name) ? FAULT_NONE : FAULT_NOT_ATTACHED;
+}
+
 static void on_line(struct stranger *st, const char *line)
 {
 	struct streams *s = st->streams;
+	enum fault_code code = FAULT_TICKET_INVALID;
 	struct grant grant;
 
-	if (!line_redeem(s, line, &grant)) {
-		(void)answer(st->fd, "NO ticket-invalid\n");
+	if (line_redeem(s, line, &grant)) {
+		code = grant_check(s, &grant);
+	}
+	if (code != FAULT_NONE) {
+		answer_no(st->fd, code);
 	} else if (answer(st->fd, grant.raw ? "OK raw\n" : "OK frames\n")) {
 		int err;
 
 		/* The fd is waited for by somebody else from here on. */
 		st->io = sd_event_source_disable_unref(st->io);
-		err = user_new_take(s, TAKE_FD(st->fd), &grant);
+		err = pipe_name(&grant)
+			      ? pipe_join_take(s->relay, pipe_name(&grant), TAKE_FD(st->fd))
+			      : user_new_take(s, TAKE_FD(st->fd), &grant);
 		if (err < 0) {
 			log_warn("stream not served (%d), ignoring", -err);
 		}
@@ -211,7 +248,7 @@ static int on_stranger(sd_event_source *source, int fd, uint32_t revents, void *
 		return 0;
 	}
 	if (n == FIRST_LINE_MAX || memchr(line, '\0', (size_t)n)) {
-		(void)answer(fd, "NO ticket-invalid\n");
+		answer_no(fd, FAULT_TICKET_INVALID);
 		stranger_end(st);
 		return 0;
 	}

@@ -7,6 +7,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import signal
 import socket
 import struct
@@ -1273,6 +1274,100 @@ def test_record_files_that_do_not_match(relays, tmp_path):
         record_open(relay, tmp_path)
     assert fault.value.code == "conflict"
     assert (tmp_path / "web.cast").read_bytes() == b"something else"
+
+
+# Pipes
+
+
+def pipe(relay, name="vnc"):
+    """The user's end and the other, of a pipe that is joined."""
+    far, end = socket.socketpair()
+    relay.call("pipe.open", fds=[end.fileno()], name=name)
+    end.close()
+    near = relay.connect_stream(service="pipe/" + name, mode="rw", raw=True)
+    far.settimeout(20)
+    near.settimeout(20)
+    return near, far
+
+
+def test_pipe(relays):
+    relay = relays("s-pipe")
+    far, end = socket.socketpair()
+    far.sendall(b"RFB 003.008\n")  # stays where it is until somebody comes
+    relay.call("pipe.open", fds=[end.fileno()], name="vnc")
+    end.close()
+    near = relay.connect_stream(service="pipe/vnc", mode="rw", raw=True)
+    assert near.recv(100) == b"RFB 003.008\n"
+    data, answer = os.urandom(3 << 20), os.urandom(3 << 20)
+    both = [threading.Thread(target=s.sendall, args=(d,)) for s, d in ((near, data), (far, answer))]
+    got = {near: b"", far: b""}
+    for thread in both:
+        thread.start()
+    while len(got[near]) < len(answer) or len(got[far]) < len(data):
+        for sock in select.select([near, far], [], [], 20)[0]:
+            got[sock] += sock.recv(1 << 20)
+    for thread in both:
+        thread.join()
+    assert got == {near: answer, far: data}
+    assert relay.status()["pipes"] == 1
+    near.sendall(b"the last")
+    near.shutdown(socket.SHUT_WR)
+    assert receive_to_end(far) == b"the last"
+    far.sendall(b"and the answer")
+    far.close()
+    assert receive_to_end(near) == b"and the answer"
+    assert relay.rpc.wait_notice("pipe.ended") == {"name": "vnc"}
+    assert relay.status()["pipes"] == 0
+
+
+def test_pipe_is_for_one(relays):
+    relay = relays("s-pipe")
+    near, far = pipe(relay)
+    sock, answer = show_ticket(relay.stream_path, relay.grant(service="pipe/vnc", mode="rw", raw=True))
+    assert answer == "NO not-attached"
+    sock, answer = show_ticket(relay.stream_path, relay.grant(service="pipe/other", mode="rw", raw=True))
+    assert answer == "NO not-attached"
+    sock, answer = show_ticket(relay.stream_path, relay.grant(service="pipe/vnc", mode="rw"))
+    assert answer == "NO not-supported"
+    near.sendall(b"not disturbed")
+    assert far.recv(100) == b"not disturbed"
+    # another socket of the name: the first user is sent away
+    second, other = pipe(relay)
+    assert receive_to_end(near) == b"" and receive_to_end(far) == b""
+    second.sendall(b"new")
+    assert other.recv(100) == b"new"
+    reading, writing = os.pipe()
+    with pytest.raises(Fault) as fault:
+        relay.call("pipe.open", fds=[reading], name="no-socket")
+    assert fault.value.code == "bad-value"
+    os.close(reading)
+    os.close(writing)
+
+
+def test_pipe_whose_user_never_reads(relays):
+    """He is stopped, or the other is, and nobody else; no byte is kept for him beyond his socket and a pipe."""
+    relay = relays("s-pipe")
+    near, far = pipe(relay, "stuck")
+    good, other = pipe(relay, "good")
+    before = relay.memory_kib()
+    far.settimeout(1)
+    sent = 0
+    with pytest.raises(TimeoutError):
+        while True:
+            sent += far.send(b"z" * 65536)
+    assert sent < 4 << 20
+    for number in range(100):
+        other.sendall(b"%d" % number)
+        assert good.recv(100) == b"%d" % number
+        near.sendall(b"%d" % number)  # his own direction still goes
+        far.settimeout(20)
+        assert far.recv(100) == b"%d" % number
+    assert relay.memory_kib() - before < (100000 if SANITIZED else 1024)
+    received = 0
+    while received < sent:
+        received += len(near.recv(1 << 20))
+    far.sendall(b"goes on")
+    assert near.recv(100) == b"goes on"
 
 
 # The real agent
