@@ -71,6 +71,7 @@ static const struct source sources[] = {
 	{ "IMAGE", "/v1/images", "name", cli_items },
 	{ "PROJECT", "/v1/projects", "name", cli_list },
 	{ "TOKEN-ID", "/v1/tokens", "id", cli_list },
+	{ "KEY-ID", "/v1/keys", "id", cli_list },
 };
 
 /* Asks the server; a failure just means no candidates. */

@@ -133,7 +133,9 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 	usec_t start = clock_monotonic();
 	int r;
 
-	r = ssh_key_for_session(args_value(args, "key"), &key, &identity, fault);
+	r = args_has(args, "no-key")
+		    ? 0
+		    : ssh_key_for_session(args_value(args, "key"), &key, &identity, fault);
 	if (r == 0) {
 		r = make_request(args, key, &body, fault);
 	}
@@ -171,6 +173,7 @@ static const struct option_def options[] = {
 	  "how long the session may live unless renewed, e.g. 90m (default: 1h)" },
 	{ "key", 'k', "FILE",
 	  "SSH key to log in with (default: ~/.ssh/id_ed25519, or one made for dvm)" },
+	{ "no-key", 0, NULL, "only with the keys of dvm key list, which log in in any case" },
 	{ "image", 'i', "IMAGE", "image of the D-VM (default: the default image)" },
 	{ "placement", 0, "WHERE", "same, other (host than the target's) or auto" },
 	{ "no-wait", 0, NULL, "do not wait until the session is ready" },

@@ -58,7 +58,7 @@ const struct field session_start_fields[] = {
 	  .offset = offsetof(struct body_session_start, stacks) },
 	{ .name = "attach", .type = FIELD_CHOICES, .items_max = 2, .choices = attach_kinds,
 	  .offset = offsetof(struct body_session_start, attach) },
-	{ .name = "ssh_key", .type = FIELD_STRING, .required = true, .min = 16, .max = 1000,
+	{ .name = "ssh_key", .type = FIELD_STRING, .min = 16, .max = 1000,
 	  .offset = offsetof(struct body_session_start, ssh_key) },
 	{ .name = "lease_s", .type = FIELD_INTEGER, .min = 1, .max = API_LEASE_MAX_S,
 	  .offset = offsetof(struct body_session_start, lease_s) },
@@ -91,6 +91,15 @@ const struct field token_make_fields[] = {
 	  .offset = offsetof(struct body_token_make, rights) },
 	{ .name = "ttl_s", .type = FIELD_INTEGER, .min = 1, .max = API_TOKEN_TTL_MAX_S,
 	  .offset = offsetof(struct body_token_make, ttl_s) },
+	{ 0 },
+};
+
+const struct field key_add_fields[] = {
+	{ .name = "key", .type = FIELD_STRING, .required = true, .min = 16, .max = 3000,
+	  .offset = offsetof(struct body_key_add, key) },
+	{ .name = "user", .type = FIELD_NAME, .offset = offsetof(struct body_key_add, user) },
+	{ .name = "rights", .type = FIELD_CHOICES, .items_max = 8, .choices = right_names,
+	  .offset = offsetof(struct body_key_add, rights) },
 	{ 0 },
 };
 

@@ -7,6 +7,7 @@
 
 #define API_LEASE_MAX_S 604800
 #define API_TOKEN_TTL_MAX_S 315360000
+#define API_KEYS_PER_USER 12 /* and one that comes with the request: a session takes 16 */
 #define API_PAGE_MAX 200
 #define API_PAGE_DEFAULT 100
 
@@ -45,6 +46,10 @@ struct body_token_make {
 	unsigned rights; /* bits of enum right */
 	int64_t ttl_s;	 /* 0: no end */
 };
+struct body_key_add {
+	const char *key, *user;
+	unsigned rights;
+};
 struct body_user_make {
 	const char *name;
 	unsigned rights;
@@ -64,6 +69,7 @@ union api_body {
 	struct body_session_renew session_renew;
 	struct body_attach attach;
 	struct body_token_make token_make;
+	struct body_key_add key_add;
 	struct body_user_make user_make;
 	struct body_project_make project_make;
 	struct body_member_set member_set;
@@ -90,6 +96,7 @@ extern const struct field session_start_fields[];
 extern const struct field session_renew_fields[];
 extern const struct field attach_fields[];
 extern const struct field token_make_fields[];
+extern const struct field key_add_fields[];
 extern const struct field user_make_fields[];
 extern const struct field project_make_fields[];
 extern const struct field member_set_fields[];

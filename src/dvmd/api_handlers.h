@@ -52,6 +52,11 @@ void api_token_list(struct api_call *c);
 void api_token_make(struct api_call *c);
 void api_token_revoke(struct api_call *c);
 
+/* api_key.c */
+void api_key_list(struct api_call *c);
+void api_key_add(struct api_call *c);
+void api_key_remove(struct api_call *c);
+
 /* api_user.c */
 void api_user_list(struct api_call *c);
 void api_user_make(struct api_call *c);

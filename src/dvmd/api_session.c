@@ -33,7 +33,7 @@ void api_session_start(struct api_call *c)
 		.image = body->image,
 		.n_stacks = body->stacks.n,
 		.keys = { body->ssh_key },
-		.n_keys = 1,
+		.n_keys = body->ssh_key ? 1 : 0,
 		.placement = api_placements[body->placement],
 		.lease = (usec_t)body->lease_s * USEC_PER_SEC,
 	};

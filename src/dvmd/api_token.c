@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "access.h"
+#include "api_grant.h"
 #include "api_handlers.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -51,54 +52,6 @@ void api_token_list(struct api_call *c)
 
 /* ---- make */
 
-/* For whom: oneself, or with an administrator's right anybody. */
-static int find_user(struct api_call *c, struct user_row *ret, struct fault *fault)
-{
-	const char *name = c->body.token_make.user ? c->body.token_make.user : c->who.user_name;
-	int r;
-
-	if (strcmp(name, c->who.user_name) != 0) {
-		r = access_check_admin(c->d, &c->who, "token.create", fault);
-		if (r < 0) {
-			return r;
-		}
-	}
-	r = store_user_get(c->d->store, name, ret, fault);
-	if (r == -ENOENT) {
-		fault_set(fault, FAULT_NOT_FOUND, "There is no user `%s`", name);
-		return api_refused(c, name, fault);
-	}
-	return r;
-}
-
-/* A token never lets more through than the one it is made with. */
-static int find_rights(struct api_call *c, unsigned *ret, struct fault *fault)
-{
-	unsigned asked = c->body.token_make.rights;
-	struct token_row own;
-	int r = store_token_get(c->d->store, c->who.token, &own, fault);
-
-	if (r == -ENOENT) {
-		return fault_set(fault, FAULT_UNAUTHENTICATED, "The token is not valid");
-	}
-	if (r < 0) {
-		return r;
-	}
-	if (!json_object_get(c->json, "rights")) {
-		*ret = own.rights;
-		return 0;
-	}
-	if (asked & ~own.rights) {
-		fault_set(fault, FAULT_FORBIDDEN,
-			  "A token cannot have more rights than the one it is made with");
-		fault_hint(fault,
-			   "Leave out rights that `dvm token list` does not show for yours.");
-		return api_refused(c, "", fault);
-	}
-	*ret = asked;
-	return 0;
-}
-
 static int check_quota(struct api_call *c, const struct user_row *user, struct fault *fault)
 {
 	_cleanup_free_ struct token_row *rows = NULL;
@@ -130,10 +83,10 @@ static int make(struct api_call *c, struct token_row *ret_row, char token[LOCAL_
 		body->ttl_s > 0 ? clock_realtime() + (usec_t)body->ttl_s * USEC_PER_SEC : 0;
 	struct user_row user;
 	unsigned rights = 0;
-	int r = find_user(c, &user, fault);
+	int r = api_grant_user(c, body->user, &user, fault);
 
 	if (r == 0) {
-		r = find_rights(c, &rights, fault);
+		r = api_grant_rights(c, body->rights, &rights, fault);
 	}
 	if (r == 0) {
 		r = check_quota(c, &user, fault);

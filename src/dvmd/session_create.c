@@ -61,9 +61,6 @@ static int check_words(const struct session_spec *spec, struct fault *fault)
 {
 	const char *placement = spec->placement ?: "auto";
 
-	if (spec->n_keys == 0) {
-		return fault_set(fault, FAULT_BAD_VALUE, "An SSH public key is needed");
-	}
 	for (size_t i = 0; i < spec->n_keys; i++) {
 		if (!key_valid(spec->keys[i])) {
 			return fault_set(fault, FAULT_BAD_VALUE,
@@ -185,6 +182,32 @@ static int check_attach(struct draft *draft, const struct attach_spec *a, struct
 	if (!found) {
 		return fault_set(fault, FAULT_BAD_VALUE, "attach: \"%.64s\" is not a target",
 				 a->target);
+	}
+	return 0;
+}
+
+/* The user's own keys log in as well, as far as they let him debug. */
+static int add_user_keys(struct draft *draft, struct fault *fault)
+{
+	_cleanup_free_ struct key_row *keys = NULL;
+	json_t *list = draft->row.keys;
+	size_t n = 0;
+	int r = store_key_list(draft->d->store, draft->who->user, SESSION_KEYS_MAX, NULL, &keys, &n,
+			       fault);
+
+	if (r < 0) {
+		return r;
+	}
+	for (size_t i = 0; i < n && json_array_size(list) < SESSION_KEYS_MAX; i++) {
+		if (keys[i].rights & RIGHT_DEBUG) {
+			json_array_append_new(list,
+					      json_sprintf("%s %s", keys[i].type, keys[i].blob));
+		}
+	}
+	if (json_array_size(list) == 0) {
+		fault_set(fault, FAULT_BAD_VALUE, "An SSH public key is needed");
+		fault_hint(fault, "Give ssh_key, or put yours on record: dvm key add FILE.");
+		return -EREMOTEIO;
 	}
 	return 0;
 }
@@ -312,6 +335,9 @@ int session_create(struct dvmd *d, const struct principal *p, const struct sessi
 	}
 	if (r == 0) {
 		r = fill_row(&draft, fault);
+	}
+	if (r == 0) {
+		r = add_user_keys(&draft, fault);
 	}
 	if (r == 0) {
 		r = record(&draft, fault);

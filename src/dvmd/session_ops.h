@@ -22,7 +22,8 @@ struct session_spec {
 	const char *image; /* NULL: the default */
 	const char *stacks[SESSION_STACKS_MAX];
 	size_t n_stacks;
-	const char *keys[SESSION_KEYS_MAX]; /* SSH public keys: "ssh-ed25519 AAAA… comment" */
+	const char *keys[SESSION_KEYS_MAX]; /* SSH public keys: "ssh-ed25519 AAAA… comment"; those
+					       that the user has on record come besides */
 	size_t n_keys;
 	const char *placement;				    /* auto, same, other; NULL: auto */
 	usec_t lease;					    /* 0: default */

@@ -8,6 +8,7 @@
 
 #include "rights.h"
 #include "store_identity.h"
+#include "store_key.h"
 
 #define PRINCIPAL_PROJECTS_MAX 64
 #define TOKEN_BYTES_MAX 512 /* of a bearer token, of whatever driver */
@@ -63,6 +64,12 @@ int identity_authenticate(struct identity *i, const char *bearer, struct princip
 int local_token_create(struct store *store, const char *user, const char *name, unsigned rights,
 		       usec_t expires, struct token_row *ret_row, char ret_token[LOCAL_TOKEN_MAX],
 		       struct fault *fault) _must_check_;
+/* For one SSH login: its user's rights as far as the key lets them through. */
+int local_token_create_for_key(struct store *store, const struct key_row *key, usec_t expires,
+			       struct token_row *ret_row, char ret_token[LOCAL_TOKEN_MAX],
+			       struct fault *fault) _must_check_;
+/* Of an SSH key's blob, as ssh-keygen -l shows it: "SHA256:…". */
+void ssh_fingerprint(const void *blob, size_t len, char out[KEY_FINGERPRINT_MAX]);
 /* First start: user `admin`, project `default`, a token. -EEXIST without a fault when a token
  * exists already. */
 int local_bootstrap(struct store *store, char ret_token[LOCAL_TOKEN_MAX],

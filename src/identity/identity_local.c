@@ -132,9 +132,9 @@ static int make_id(const char *prefix, char *out, struct fault *fault)
 	return 0;
 }
 
-int local_token_create(struct store *store, const char *user, const char *name, unsigned rights,
-		       usec_t expires, struct token_row *ret_row, char ret_token[LOCAL_TOKEN_MAX],
-		       struct fault *fault)
+static int token_create(struct store *store, const char *user, const char *name, const char *key,
+			unsigned rights, usec_t expires, struct token_row *ret_row,
+			char ret_token[LOCAL_TOKEN_MAX], struct fault *fault)
 {
 	struct token_row row = { .rights = rights,
 				 .created = clock_realtime(),
@@ -160,6 +160,7 @@ int local_token_create(struct store *store, const char *user, const char *name, 
 	strcpy(row.user, owner.id);
 	strcpy(row.user_name, owner.name);
 	strcpy(row.name, name);
+	strcpy(row.key, key);
 	r = store_token_add(store, &row, fault);
 	if (r < 0) {
 		return r;
@@ -167,6 +168,29 @@ int local_token_create(struct store *store, const char *user, const char *name, 
 	*ret_row = row;
 	memcpy(ret_token, token, LOCAL_TOKEN_MAX);
 	return 0;
+}
+
+int local_token_create(struct store *store, const char *user, const char *name, unsigned rights,
+		       usec_t expires, struct token_row *ret_row, char ret_token[LOCAL_TOKEN_MAX],
+		       struct fault *fault)
+{
+	return token_create(store, user, name, "", rights, expires, ret_row, ret_token, fault);
+}
+
+int local_token_create_for_key(struct store *store, const struct key_row *key, usec_t expires,
+			       struct token_row *ret_row, char ret_token[LOCAL_TOKEN_MAX],
+			       struct fault *fault)
+{
+	return token_create(store, key->user, "ssh", key->id, key->rights, expires, ret_row,
+			    ret_token, fault);
+}
+
+void ssh_fingerprint(const void *blob, size_t len, char out[KEY_FINGERPRINT_MAX])
+{
+	char text[SHA256_BASE64_LEN + 1];
+
+	sha256_base64(blob, len, text);
+	snprintf(out, KEY_FINGERPRINT_MAX, "SHA256:%s", text);
 }
 
 int local_bootstrap(struct store *store, char ret_token[LOCAL_TOKEN_MAX], struct fault *fault)

@@ -6,4 +6,7 @@
 
 #define SHA256_HEX_LEN 64
 
+#define SHA256_BASE64_LEN 43 /* without padding */
+
+void sha256_base64(const void *p, size_t len, char out[SHA256_BASE64_LEN + 1]);
 void sha256_hex(const void *p, size_t len, char out[SHA256_HEX_LEN + 1]);

@@ -36,6 +36,10 @@ static const struct {
 		1,
 #include "0001-first.sql.inc"
 	},
+	{
+		2,
+#include "0002-keys.sql.inc"
+	},
 };
 
 static struct sqlite *to_sqlite(struct store *s)

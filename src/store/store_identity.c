@@ -123,7 +123,7 @@ int store_member_list(struct store *s, const char *user, const char *project, un
 
 #define TOKEN_SELECT                                                                               \
 	"SELECT t.id, t.user_id, u.name, t.name, t.hash, t.rights, t.created, t.expires, "         \
-	"t.last_used, t.revoked FROM tokens t JOIN users u ON u.id = t.user_id "
+	"t.last_used, t.revoked, t.key_id FROM tokens t JOIN users u ON u.id = t.user_id "
 
 static int decode_token(const struct store_cursor *row, void *ret)
 {
@@ -139,6 +139,7 @@ static int decode_token(const struct store_cursor *row, void *ret)
 	t->expires = (usec_t)row_number(row, 7);
 	t->last_used = (usec_t)row_number(row, 8);
 	t->revoked = row_number(row, 9) != 0;
+	row_copy(row, 10, t->key);
 	return 0;
 }
 
@@ -147,9 +148,10 @@ int store_token_add(struct store *s, const struct token_row *t, struct fault *fa
 	return store_change(
 		s, true, fault,
 		"INSERT INTO tokens (id, user_id, name, hash, rights, created, expires, "
-		"last_used, revoked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		"last_used, revoked, key_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 		TEXT(t->id), TEXT(t->user), TEXT(t->name), TEXT(t->hash), NUMBER(t->rights),
-		NUMBER(t->created), NUMBER(t->expires), NUMBER(t->last_used), NUMBER(t->revoked));
+		NUMBER(t->created), NUMBER(t->expires), NUMBER(t->last_used), NUMBER(t->revoked),
+		TEXT(t->key));
 }
 
 static int token_get(struct store *s, const char *sql, const char *key, struct token_row *ret,
@@ -180,14 +182,27 @@ int store_token_list(struct store *s, const char *user, unsigned limit, const ch
 {
 	return store_many(s, decode_token, NULL, sizeof(**ret), ret, ret_n, fault,
 			  TOKEN_SELECT
-			  "WHERE ($1 = '' OR t.user_id = $1) AND t.id > $2 ORDER BY t.id "
-			  "LIMIT $3",
+			  "WHERE ($1 = '' OR t.user_id = $1) AND t.id > $2 AND t.key_id = '' "
+			  "ORDER BY t.id LIMIT $3",
 			  TEXT(user ?: ""), TEXT(after ?: ""), NUMBER(page_limit(limit)));
 }
 
 int store_token_update(struct store *s, const struct token_row *t, struct fault *fault)
 {
 	return store_change(s, true, fault,
-			    "UPDATE tokens SET last_used = $2, revoked = $3 WHERE id = $1",
-			    TEXT(t->id), NUMBER(t->last_used), NUMBER(t->revoked));
+			    "UPDATE tokens SET last_used = $2, revoked = $3, expires = $4 "
+			    "WHERE id = $1",
+			    TEXT(t->id), NUMBER(t->last_used), NUMBER(t->revoked),
+			    NUMBER(t->expires));
+}
+
+int store_token_remove(struct store *s, const char *id, struct fault *fault)
+{
+	return store_change(s, false, fault, "DELETE FROM tokens WHERE id = $1", TEXT(id));
+}
+
+int store_token_sweep(struct store *s, usec_t now, struct fault *fault)
+{
+	return store_change(s, false, fault,
+			    "DELETE FROM tokens WHERE key_id <> '' AND expires <= $1", NUMBER(now));
 }

@@ -48,15 +48,20 @@ struct token_row {
 	unsigned rights;			    /* what it lets through of its user's */
 	usec_t created, expires /* 0: never */, last_used;
 	bool revoked;
+	char key[ID_MAX]; /* of an SSH login: the key that opened it; else "" */
 };
 int store_token_add(struct store *s, const struct token_row *t, struct fault *fault) _must_check_;
 int store_token_get(struct store *s, const char *id, struct token_row *ret,
 		    struct fault *fault) _must_check_;
 int store_token_by_hash(struct store *s, const char *hash, struct token_row *ret,
 			struct fault *fault) _must_check_;
-/* user NULL: of all */
+/* user NULL: of all; without those of SSH logins */
 int store_token_list(struct store *s, const char *user, unsigned limit, const char *after,
 		     struct token_row **ret, size_t *ret_n, struct fault *fault) _must_check_;
-/* last_used, revoked */
+/* last_used, revoked, expires */
 int store_token_update(struct store *s, const struct token_row *t,
 		       struct fault *fault) _must_check_;
+/* Tokens of SSH logins leave no row: a login leaves its trace in the audit. */
+int store_token_remove(struct store *s, const char *id, struct fault *fault) _must_check_;
+/* Those of SSH logins that ended before `now`. */
+int store_token_sweep(struct store *s, usec_t now, struct fault *fault) _must_check_;

@@ -13,6 +13,8 @@ import os
 import pathlib
 import socket
 import sqlite3
+import subprocess
+import tempfile
 import time
 
 import pytest
@@ -319,6 +321,61 @@ def test_too_many_tokens(admin):
     hoarder.refused("quota", "POST", "/v1/tokens")
 
 
+def new_key(kind="ed25519", *args):
+    """A public key that nobody has yet, as one line."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, *args, "-N", "", "-C", "me@laptop", "-f", f"{folder}/key"], check=True)
+        line = pathlib.Path(f"{folder}/key.pub").read_text().strip()
+        shown = subprocess.run(["ssh-keygen", "-l", "-f", f"{folder}/key.pub"], check=True, capture_output=True, text=True)
+    return line, shown.stdout.split()[1]
+
+
+def test_keys(admin, alice, bob):
+    line, fingerprint = new_key()
+    made = alice.ok("POST", "/v1/keys", {"key": line})
+    assert (made["fingerprint"], made["user"], made["comment"]) == (fingerprint, "alice", "me@laptop")
+    assert made["type"] == "ssh-ed25519" and made["last_used"] is None
+    assert [k["id"] for k in alice.ok("GET", "/v1/keys")["items"]] == [made["id"]]
+    assert bob.ok("GET", "/v1/keys")["items"] == []
+    assert made["id"] in [k["id"] for k in admin.ok("GET", "/v1/keys")["items"]]
+    # One key, one user.
+    bob.refused("conflict", "POST", "/v1/keys", {"key": line})
+    alice.refused("conflict", "POST", "/v1/keys", {"key": line.split(" me@")[0] + " other"})
+    bob.refused("not-found", "DELETE", f"/v1/keys/{made['id']}")
+    bob.refused("forbidden", "POST", "/v1/keys", {"key": new_key()[0], "user": "alice"})
+    assert admin.ok("POST", "/v1/keys", {"key": new_key("ecdsa")[0], "user": "alice"})["user"] == "alice"
+    admin.refused("not-found", "POST", "/v1/keys", {"key": new_key()[0], "user": "nobody"})
+    assert alice.delete(f"/v1/keys/{made['id']}").status == 204
+    alice.refused("not-found", "DELETE", f"/v1/keys/{made['id']}")
+    rows = everything(admin, "/v1/audit?limit=200")
+    mine = [(r["action"], r["object"], r["detail"], r["outcome"]) for r in rows]
+    assert ("key.add", made["id"], fingerprint, "ok") in mine and ("key.remove", made["id"], fingerprint, "ok") in mine
+    for key in alice.ok("GET", "/v1/keys")["items"]:
+        assert alice.delete(f"/v1/keys/{key['id']}").status == 204
+
+
+def test_keys_that_are_none(alice):
+    weak, _ = new_key("rsa", "-b", "1024")
+    for line in (weak, "ssh-ed25519 AAAA", "x" * 2000, "ssh-dss AAAAB3NzaC1kc3M=", 'command="sh" ' + new_key()[0],
+                 "-----BEGIN OPENSSH PRIVATE KEY-----", new_key()[0] + "\n" + new_key()[0]):
+        alice.refused("bad-value", "POST", "/v1/keys", {"key": line})
+
+
+def test_a_key_lets_no_more_through_than_its_token(alice):
+    viewer = alice.with_token(alice.ok("POST", "/v1/tokens", {"rights": ["view"]})["token"])
+    made = viewer.ok("POST", "/v1/keys", {"key": new_key()[0]})
+    assert made["rights"] == ["view"]
+    viewer.refused("forbidden", "POST", "/v1/keys", {"key": new_key()[0], "rights": ["view", "power"]})
+    assert alice.delete(f"/v1/keys/{made['id']}").status == 204
+
+
+def test_too_many_keys(alice):
+    made = [alice.ok("POST", "/v1/keys", {"key": new_key()[0]})["id"] for _ in range(12)]
+    alice.refused("quota", "POST", "/v1/keys", {"key": new_key()[0]})
+    for key in made:
+        assert alice.delete(f"/v1/keys/{key}").status == 204
+
+
 def test_users_and_projects(admin):
     assert admin.post("/v1/users", {"name": "dave"}).status == 201
     admin.refused("conflict", "POST", "/v1/users", {"name": "dave"})
@@ -415,6 +472,23 @@ def test_tickets(dvmd, alice, patient):
 
 
 # ---- sessions
+
+
+def test_a_session_with_keys_on_record(dvmd, alice, patient):
+    alice.refused("bad-value", "POST", "/v1/sessions", {"targets": ["patient"]})
+    line, _ = new_key()
+    made = [alice.ok("POST", "/v1/keys", {"key": line})["id"]]
+    # One that lets nobody debug does not log in to a D-VM either.
+    made.append(alice.ok("POST", "/v1/keys", {"key": new_key()[0], "rights": ["view"]})["id"])
+    for body, wanted in (({}, [line.rsplit(" ", 1)[0]]), ({"ssh_key": KEY}, [KEY, line.rsplit(" ", 1)[0]])):
+        session = alice.ok("POST", "/v1/sessions", {"targets": ["patient"], **body})["id"]
+        wait_state(alice, session, "ready")
+        agent = [p["agent"] for m, p in dvmd.host.calls if m == "dvm.ensure" and p["session"] == session][0]
+        assert agent["keys"] == wanted
+        alice.delete(f"/v1/sessions/{session}")
+        wait_state(alice, session, "ended")
+    for key in made:
+        assert alice.delete(f"/v1/keys/{key}").status == 204
 
 
 def test_a_sessions_life(admin, alice, patient):

@@ -16,6 +16,7 @@
 #include "store_event.h"
 #include "store_idempotency.h"
 #include "store_identity.h"
+#include "store_key.h"
 #include "store_session.h"
 #include "store_vm.h"
 
@@ -366,10 +367,71 @@ static void test_references(void **state)
 	assert_int_equal(fault.code, FAULT_INTERNAL);
 }
 
+static struct token_row login(const char *id, usec_t expires)
+{
+	struct token_row t = { .user = "u-1", .name = "ssh", .rights = 1, .expires = expires };
+
+	strcpy(t.id, id);
+	strcpy(t.key, "k-1");
+	snprintf(t.hash, sizeof(t.hash), "hash of %s", id);
+	return t;
+}
+
+static void test_keys(void **state)
+{
+	struct store *s = ((struct fixture *)*state)->store;
+	_cleanup_(store_tx_end) struct store_tx tx = { 0 };
+	struct key_row key = { .id = "k-1",
+			       .user = "u-1",
+			       .type = "ssh-ed25519",
+			       .blob = "AAAA",
+			       .fingerprint = "SHA256:x",
+			       .comment = "me",
+			       .rights = 3,
+			       .created = 5 },
+		       other = key, got;
+	struct token_row early = login("t-1", 100), late = login("t-2", 200), token;
+	_cleanup_free_ struct key_row *list = NULL;
+	_cleanup_free_ struct token_row *tokens = NULL;
+	size_t n;
+
+	must(store_key_add(s, &key, &fault));
+	strcpy(other.id, "k-2");
+	assert_int_equal(store_key_add(s, &other, &fault), -EEXIST); /* a key is of one user */
+	strcpy(other.fingerprint, "SHA256:y");
+	must(store_key_add(s, &other, &fault));
+	must(store_key_by_fingerprint(s, "SHA256:x", &got, &fault));
+	strcpy(key.user_name, "alice");
+	assert_memory_equal(&got, &key, sizeof(key));
+	must(store_key_used(s, "k-1", 9, &fault));
+	must(store_key_get(s, "k-1", &got, &fault));
+	assert_int_equal(got.last_used, 9);
+	must(store_key_list(s, "u-1", 1, NULL, &list, &n, &fault));
+	assert_int_equal(n, 1);
+	assert_string_equal(list[0].id, "k-1");
+
+	/* Tokens of logins are in no list, and go with their time or their key. */
+	must(store_token_add(s, &early, &fault));
+	must(store_token_add(s, &late, &fault));
+	must(store_token_list(s, "u-1", 10, NULL, &tokens, &n, &fault));
+	assert_int_equal(n, 0);
+	must(store_token_sweep(s, 150, &fault));
+	assert_int_equal(store_token_get(s, "t-1", &token, &fault), -ENOENT);
+	must(store_token_get(s, "t-2", &token, &fault));
+	assert_string_equal(token.key, "k-1");
+	must(store_tx_begin(&tx, s, &fault));
+	must(store_key_remove(s, "k-1", &fault));
+	must(store_tx_commit(&tx, &fault));
+	assert_int_equal(store_token_get(s, "t-2", &token, &fault), -ENOENT);
+	assert_int_equal(store_key_get(s, "k-1", &got, &fault), -ENOENT);
+	must(store_key_get(s, "k-2", &got, &fault));
+}
+
 int main(void)
 {
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		STORE_TEST(test_keys),
 		STORE_TEST(test_vms),
 		STORE_TEST(test_fence),
 		STORE_TEST(test_sessions),

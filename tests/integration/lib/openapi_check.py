@@ -311,6 +311,7 @@ class DvmClient:
             "recording": ["console.cast", "..%2f..%2fstore.sqlite"],
             "image": ["default", "00000000"],
             "token": ["t-00000000000"],
+            "key": ["k-00000000000"],
             "project": ["default", "no-such-project"],
             "user": ["no-such-user"],
         }
@@ -331,7 +332,7 @@ class DvmClient:
         for target in ("/", "/v2", "/v1", "/v1/vms/", "/v1/nothing", "/%00", "/v1/vms/%ff", "/v1/vms?limit=0",
                        "/v1/vms?no_such_query=1", "/v1/events?after=x", "/v1/audit?session=s-00000000000"):
             ask(self, "GET", target)
-        for target in ("/v1/vms/no-such-vm", "/v1/sessions/s-00000000000", "/v1/tokens/t-00000000000",
+        for target in ("/v1/vms/no-such-vm", "/v1/sessions/s-00000000000", "/v1/tokens/t-00000000000", "/v1/keys/k-00000000000",
                        "/v1/sessions/s-00000000000/attachments/a-00000000000"):
             ask(self, "DELETE", target)
         nothing = "no-such-vm"
