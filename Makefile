@@ -4,7 +4,9 @@ PREFIX ?= /usr/local
 BUILD ?= build
 DESTDIR ?=
 
-.PHONY: all setup install check bench demo clean
+MESON_OPTIONS ?=
+
+.PHONY: all setup install check sanitize bench demo clean
 
 # BUILD/stage holds the programs as they are installed, whatever the prefix, to be run and tested from the tree.
 all: $(BUILD)/build.ninja
@@ -14,7 +16,7 @@ all: $(BUILD)/build.ninja
 	cd $(BUILD) && ln -sfn "$$(dirname "$$(dirname "$$(find root -path '*/bin/dvm')")")" stage
 
 $(BUILD)/build.ninja:
-	meson setup $(BUILD) --prefix "$(PREFIX)"
+	meson setup $(BUILD) --prefix "$(PREFIX)" $(MESON_OPTIONS)
 
 # The packages of packages/debian-12, where any is missing.
 setup:
@@ -29,6 +31,15 @@ check: setup
 	$(MAKE) all
 	tests/run
 
+# Unit and integration tests with ASan and UBSan in all programs but those of the D-VM, which are static.
+SANITIZED = $(BUILD)-sanitized
+sanitize: setup
+	$(MAKE) all
+	$(MAKE) all BUILD=$(SANITIZED) MESON_OPTIONS="-Db_sanitize=address,undefined"
+	cp -a $(BUILD)/stage/lib/dvm/image/. $(SANITIZED)/stage/lib/dvm/image/
+	DVM_BUILD="$(abspath $(SANITIZED))" DVM_AGENT_BUILD="$(abspath $(BUILD))" \
+		UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 tests/run unit integration
+
 bench: setup
 	$(MAKE) all
 	tests/images/all
@@ -39,4 +50,4 @@ demo: setup
 	KEEP=$(KEEP) demo/run
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) $(SANITIZED)
