@@ -22,6 +22,7 @@
 #include "parse.h"
 #include "recorder.h"
 #include "rpc.h"
+#include "terminal.h"
 #include "test.h"
 #include "tunnel_link.h"
 
@@ -367,6 +368,31 @@ static int use_recorder(void)
 	return stopped ? -ENOMEM : 0;
 }
 
+/* A resize that fails leaves the terminal as it was. */
+static int use_terminal(void)
+{
+	struct terminal *t;
+	unsigned rows, columns;
+	struct buf out;
+	int r = terminal_new(24, 80, &t);
+
+	if (r < 0) {
+		return r;
+	}
+	terminal_feed(t, "text", 4);
+	r = terminal_resize(t, 30, 100);
+	terminal_size(t, &rows, &columns);
+	assert_int_equal(rows, r == 0 ? 30 : 24);
+	buf_init(&out, TERMINAL_SNAPSHOT_MAX);
+	if (r == 0) {
+		r = terminal_snapshot(t, &out);
+		assert_int_equal(buf_len(&out) > 0, r == 0);
+	}
+	buf_fini(&out);
+	terminal_free(t);
+	return r;
+}
+
 static void base(void **state)
 {
 	assert_true(fail_each(use_buf, false) >= 8);
@@ -395,6 +421,7 @@ static void stream(void **state)
 {
 	assert_true(fail_each(use_hub, false) >= 4);
 	assert_true(fail_each(use_recorder, false) >= 3);
+	assert_true(fail_each(use_terminal, false) >= 13);
 }
 
 static int folder_make(void **state)
