@@ -45,6 +45,10 @@ static void on_flag(bool value, void *user)
 {
 }
 
+static void on_input(uint64_t id, uint64_t had, void *user)
+{
+}
+
 static void on_eof(void *user)
 {
 }
@@ -55,6 +59,8 @@ static const struct stream_client_ops ops = {
 	.gap = on_gap,
 	.writer = on_flag,
 	.source = on_flag,
+	.broke = on_flag,
+	.input = on_input,
 	.eof = on_eof,
 };
 

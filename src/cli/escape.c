@@ -2,45 +2,92 @@
 /* Escape keys of an interactive console. */
 #include "escape.h"
 
-const char escape_help[] = "\r\n"
-			   "  ~.  leave the console\r\n"
-			   "  ~B  send a break\r\n"
-			   "  ~W  take writing over from whoever has it\r\n"
-			   "  ~~  send a tilde\r\n"
-			   "  ~?  this\r\n"
-			   "(at the start of a line only)\r\n";
+#include <errno.h>
+#include <string.h>
+
+#define CONTROL(key) ((key) ^ 0x40)
+
+static const struct {
+	char key;
+	enum escape_action action;
+	const char *words, *help;
+} keys[] = {
+	{ '.', ESCAPE_QUIT, "", "leave the console" },
+	{ 'B', ESCAPE_BREAK, "", "send a break" },
+	{ 's', ESCAPE_SYSRQ, " KEY", "send a break and the key: Linux's SysRq; h lists its keys" },
+	{ 'W', ESCAPE_TAKE, "", "take writing over from whoever has it" },
+	{ 'w', ESCAPE_SIZE, "", "type \"stty rows R cols C\" with this terminal's size" },
+	{ 'P', ESCAPE_PASTE, "", "paste a file" },
+	{ '?', ESCAPE_HELP, "", "this" },
+};
 
 enum escape_action escape_input(struct escape *e, uint8_t key, uint8_t out[2], size_t *ret_len)
 {
-	static const struct {
-		uint8_t key;
-		enum escape_action action;
-	} keys[] = {
-		{ '.', ESCAPE_QUIT },
-		{ 'B', ESCAPE_BREAK },
-		{ 'W', ESCAPE_TAKE },
-		{ '?', ESCAPE_HELP },
-	};
-
 	*ret_len = 0;
-	if (e->tilde) {
-		e->tilde = false;
+	if (e->sysrq) {
+		e->sysrq = false;
+		e->argument = key;
+		return ESCAPE_SYSRQ;
+	}
+	if (e->held) {
+		e->held = false;
 		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-			if (keys[i].key == key) {
-				/* The line still has nothing in it. */
-				return keys[i].action;
+			if ((uint8_t)keys[i].key != key || key == e->key) {
+				continue;
 			}
+			/* The line still has nothing in it. */
+			e->sysrq = keys[i].action == ESCAPE_SYSRQ;
+			return e->sysrq ? ESCAPE_NONE : keys[i].action;
 		}
-		out[(*ret_len)++] = '~';
+		out[(*ret_len)++] = e->key;
 		e->line_start = false;
-		if (key == '~') {
+		if (key == e->key) {
 			return ESCAPE_NONE;
 		}
-	} else if (e->line_start && key == '~') {
-		e->tilde = true;
+	} else if (e->line_start && e->key != 0 && key == e->key) {
+		e->held = true;
 		return ESCAPE_NONE;
 	}
 	out[(*ret_len)++] = key;
 	e->line_start = key == '\r' || key == '\n';
 	return ESCAPE_NONE;
+}
+
+int escape_parse(const char *s, uint8_t *ret_key)
+{
+	uint8_t key = (uint8_t)s[0];
+
+	if (strcmp(s, "none") == 0) {
+		*ret_key = 0;
+		return 0;
+	}
+	if (s[0] == '^' && strlen(s) == 2) {
+		key = (uint8_t)(s[1] >= 'a' && s[1] <= 'z' ? s[1] - 'a' + 'A' : s[1]);
+		if (key < '?' || key > '_' || CONTROL(key) == '\r' || CONTROL(key) == '\n') {
+			return -EINVAL;
+		}
+		*ret_key = CONTROL(key);
+		return *ret_key ? 0 : -EINVAL;
+	}
+	if (strlen(s) != 1 || key <= ' ' || key > '~') {
+		return -EINVAL;
+	}
+	*ret_key = key;
+	return 0;
+}
+
+void escape_help(const struct escape *e, FILE *f)
+{
+	char name[3] = { (char)e->key, '\0', '\0' };
+
+	if (e->key < ' ' || e->key == 0x7f) {
+		name[0] = '^';
+		name[1] = CONTROL((char)e->key);
+	}
+	fprintf(f, "\r\n");
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		fprintf(f, "  %s%c%-4s  %s\r\n", name, keys[i].key, keys[i].words, keys[i].help);
+	}
+	fprintf(f, "  %s%s  send the escape key itself\r\n(at the start of a line only)\r\n", name,
+		name);
 }

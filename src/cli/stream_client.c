@@ -129,6 +129,10 @@ static void on_ctl(struct tunnel_link *l, uint16_t channel, const struct tunnel_
 		s->ops->writer(ctl->on, s->user);
 	} else if (ctl->op == TUNNEL_CTL_SOURCE) {
 		s->ops->source(ctl->on, s->user);
+	} else if (ctl->op == TUNNEL_CTL_BROKE) {
+		s->ops->broke(ctl->on, s->user);
+	} else if (ctl->op == TUNNEL_CTL_INPUT) {
+		s->ops->input(ctl->id, ctl->at, s->user);
 	}
 }
 

@@ -37,6 +37,10 @@ struct stream_client_ops {
 	void (*writer)(bool holds, void *user);
 	/* The target went away (off, migrating) or is back. */
 	void (*source)(bool up, void *user);
+	/* A break that was asked for is over: the line had it, or can have none. */
+	void (*broke)(bool done, void *user);
+	/* The hub has had so much of our input (typed.h). */
+	void (*input)(uint64_t id, uint64_t had, void *user);
 	/* Nothing more comes; writing may go on. */
 	void (*eof)(void *user);
 };
@@ -69,5 +73,5 @@ ssize_t stream_client_write(struct stream_client *s, const void *p, size_t len) 
 int stream_client_eof(struct stream_client *s) _must_check_;
 /* `len` bytes of data() are dealt with. */
 int stream_client_done(struct stream_client *s, size_t len) _must_check_;
-/* BREAK, WINSIZE, TAKE; ignored before opened(). */
+/* BREAK, WINSIZE, TAKE, INPUT, PACE; ignored before opened(). */
 int stream_client_ctl(struct stream_client *s, const struct tunnel_ctl *ctl) _must_check_;

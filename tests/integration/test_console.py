@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """dvm console and dvm proxy against a gate and a relay that the test plays, frame by frame (PROTOCOL.tunnel)."""
 import base64
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import pty
+import random
 import re
 import select
 import socket
 import struct
 import subprocess
+import termios
 import threading
 import time
 
@@ -21,7 +24,8 @@ BUILD = pathlib.Path(os.environ.get("DVM_BUILD", TREE / "build"))
 DVM = BUILD / "src/cli/dvm"
 HELLO, OPEN, OPENED, REFUSED, DATA, GAP, CREDIT, EOF, CLOSE, CTL, PING, PONG = range(1, 13)
 KEPT, LIVE = 2**64 - 1, 2**64 - 2
-BREAK, WINSIZE, WRITER, TAKE, SOURCE = range(1, 6)
+BREAK, WINSIZE, WRITER, TAKE, SOURCE, BROKE, INPUT, PACE = range(1, 9)
+UNKNOWN = 2**64 - 1
 
 
 class Closed(Exception):
@@ -33,6 +37,7 @@ class Tunnel:
 
     def __init__(self, conn, rest):
         self.conn, self.raw, self.bytes, self.sent, self.input = conn, rest, b"", 0, b""
+        self.named, self.inputs = None, {}  # how much was had of each input; the gate keeps them from scene to scene
 
     def fill(self, n):
         while len(self.raw) < n:
@@ -59,7 +64,7 @@ class Tunnel:
         if opcode in (0, 2):
             self.bytes += bytes(b ^ mask[i % 4] for i, b in enumerate(data))
 
-    def frame(self):
+    def frame(self, until_named=False):
         """The next frame: type, channel, payload. CREDIT and PING are dealt with here."""
         while True:
             while len(self.bytes) < 8 or len(self.bytes) < 8 + struct.unpack(">I", self.bytes[4:8])[0]:
@@ -68,8 +73,20 @@ class Tunnel:
             payload, self.bytes = self.bytes[8 : 8 + length], self.bytes[8 + length :]
             if kind == PING:
                 self.send(PONG, 0, payload)
+            elif kind == CTL and payload[0] == INPUT:
+                self.named, _ = struct.unpack(">QQ", payload[1:])
+                self.had(self.inputs.get(self.named, UNKNOWN))
+                self.inputs.setdefault(self.named, 0)
+                if until_named:
+                    return None
             elif kind != CREDIT:
+                if kind == DATA and self.named:
+                    self.inputs[self.named] += len(payload) - 8
+                    self.had(self.inputs[self.named])
                 return kind, channel, payload
+
+    def had(self, count):
+        self.send(CTL, self.channel, struct.pack(">BQQ", INPUT, self.named, count))
 
     def send(self, kind, channel, payload):
         data = struct.pack(">BBHI", kind, 0, channel, len(payload)) + payload
@@ -101,6 +118,16 @@ class Tunnel:
 
     def ctl(self, op, on):
         self.send(CTL, self.channel, bytes([op, on]))
+
+    def take_break(self, done=1):
+        """Waits for BREAK and answers it; what was typed before it stands in `input`."""
+        while True:
+            kind, _, payload = self.frame()
+            if kind == DATA:
+                self.input += payload[8:]
+            elif kind == CTL and payload[0] == BREAK:
+                self.ctl(BROKE, done)
+                return
 
     def close(self, reason=b""):
         self.send(CLOSE, self.channel, bytes([len(reason)]) + reason)
@@ -138,7 +165,7 @@ class Gate:
     """Gives tickets to whoever asks; each connection is served by the next of `scenes`."""
 
     def __init__(self, *scenes):
-        self.scenes, self.asked, self.errors = list(scenes), [], []
+        self.scenes, self.asked, self.errors, self.inputs = list(scenes), [], [], {}
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self.loop, daemon=True).start()
@@ -182,7 +209,9 @@ class Gate:
         accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
         conn.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      b"Sec-WebSocket-Protocol: dvm.tunnel.v1\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
-        self.scenes.pop(0)(Tunnel(conn, rest))
+        tunnel = Tunnel(conn, rest)
+        tunnel.inputs = self.inputs
+        self.scenes.pop(0)(tunnel)
 
 
 def environment(gate):
@@ -287,8 +316,234 @@ def test_a_broken_connection_goes_on_where_it_was():
     gate = Gate(first, second)
     r = dvm(gate, "console", "patient", "--read-only", "--until", "after")
     assert (r.returncode, r.stdout) == (0, b"before after")
-    assert b"connection lost, reconnecting" in r.stderr
+    assert b"connection lost, reconnecting" in r.stderr and re.search(rb"back after \d+ s, nothing lost", r.stderr)
     assert len(gate.asked) == 2  # a ticket works once
+
+
+def test_what_was_lost_with_the_connection_is_said():
+    def first(t):
+        t.accept(start=100)
+        t.data(b"before")
+
+    def second(t):
+        t.accept(start=200)
+        t.data(b"after")
+        t.wait_end()
+
+    r = dvm(Gate(first, second), "console", "patient", "--read-only", "--until", "after")
+    assert (r.returncode, r.stdout) == (0, b"beforeafter")
+    assert re.search(rb"back after \d+ s, 94 bytes lost here", r.stderr)
+
+
+def refuse_with(code):
+    def scene(t):
+        kind, _, payload = t.frame()
+        t.send(HELLO, 0, payload[:8] + struct.pack(">HHQQ", 1, 2, 1, struct.unpack(">Q", payload[12:20])[0]))
+        _, channel, _ = t.frame()
+        t.send(REFUSED, channel, bytes([len(code)]) + code)
+        t.wait_end()
+
+    return scene
+
+
+def test_comes_back_through_passing_troubles_and_ends_at_a_final_one():
+    def first(t):
+        t.accept()
+        t.data(b"one")
+
+    def half(t):
+        t.frame()  # the connection breaks before anything is said
+
+    def last(t):
+        t.accept()
+        t.data(b"two")
+        t.wait_end()
+
+    r = dvm(Gate(first, half, refuse_with(b"relay-lost"), refuse_with(b"host-away"), half, last),
+            "console", "patient", "--read-only", "--until", "two")
+    assert (r.returncode, r.stdout) == (0, b"onetwo") and r.stderr.count(b"reconnecting") == 1
+    for code, status in ((b"forbidden", 3), (b"vm-gone", 4), (b"ticket-invalid", 3)):
+        gate = Gate(first, refuse_with(code))
+        r = dvm(gate, "console", "patient", "--read-only", "--until", "two")
+        assert (r.returncode, r.stdout) == (status, b"one") and len(gate.asked) == 2, (code, r.stderr)
+
+
+def test_gives_up_in_the_end():
+    def first(t):
+        t.accept()
+        t.data(b"one")
+
+    r = dvm(Gate(first), "console", "patient", "--read-only", "--reconnect-for", "0")
+    assert (r.returncode, r.stdout) == (6, b"one")
+    gate = Gate(first, *[refuse_with(b"relay-lost")] * 100)
+    r = dvm(gate, "console", "patient", "--read-only", "--reconnect-for", "2")
+    assert (r.returncode, r.stdout) == (6, b"one") and 2 < len(gate.asked) < 20
+
+
+def test_typed_once_over_broken_connections():
+    """The connection breaks after any number of typed bytes; each is had once."""
+    text = bytes(range(1, 256)) * 700
+    rng = random.Random(5)
+    got = bytearray()
+
+    def scene(t):
+        t.accept(start=0)
+        stop = len(got) + rng.randrange(1, 40000)
+        while len(got) < stop:
+            kind, _, payload = t.frame()
+            if kind == DATA:
+                got.extend(payload[8:])
+                t.send(CREDIT, t.channel, struct.pack(">Q", 1 << 40))
+            if len(got) == len(text):
+                t.data(b"done")
+                t.wait_end()
+                return
+
+    gate = Gate(*[scene] * 100)
+    r = dvm(gate, "console", "patient", "--until", "done", input=text)
+    assert r.returncode == 0 and bytes(got) == text and len(gate.asked) >= 3
+    assert b"typed" not in r.stderr
+
+
+def test_typed_bytes_that_may_be_lost_are_told():
+    def first(t):
+        t.accept(start=0)
+        t.data(b"go")
+        assert t.frame()[0] == DATA
+        t.inputs.clear()  # the relay was started anew
+
+    def second(t):
+        t.accept(start=2)
+        t.frame(until_named=True)
+        t.data(b" on")
+        t.wait_end()
+        assert t.input == b""
+
+    def swallow(t):
+        t.had = lambda count: count == UNKNOWN and type(t).had(t, count)
+        first(t)
+
+    r = dvm(Gate(swallow, second), "console", "patient", "--until", "on", input=b"abc")
+    assert r.returncode == 0 and b"3 typed bytes may be lost" in r.stderr
+
+
+def test_break_and_sysrq():
+    seen = []
+
+    def scene(t):
+        assert t.accept()[1] == LIVE
+        t.take_break()
+        seen.append(t.input)
+        t.read(b"h")
+        t.data(b"sysrq: HELP : ...\r\n")
+        t.wait_end()
+
+    r = dvm(Gate(scene), "console", "patient", "--sysrq", "h", input=b"not typed")
+    assert (r.returncode, r.stdout) == (0, b"sysrq: HELP : ...\r\n") and seen == [b""]
+
+    def none(t):
+        t.accept()
+        t.take_break(done=0)
+        t.wait_end()
+        seen.append(t.input)
+
+    gate = Gate(none)
+    r = dvm(gate, "console", "patient", "--sysrq", "b")
+    assert r.returncode == 2 and b"no break" in r.stderr
+    assert dvm(Gate(none), "console", "patient", "--break").returncode == 2
+    assert seen == [b""] * len(seen)  # the key alone is never typed
+
+    def watched(t):
+        t.accept(mode=1)
+        t.wait_end()
+
+    assert dvm(Gate(watched), "console", "patient", "--break").returncode == 5
+    for bad in (["--sysrq", "hh"], ["--sysrq", ""], ["--break", "--read-only"], ["--escape", "xy"], ["--baud", "5"], ["--echo"],
+                ["--grep", "("], ["--expect", "["], ["--send", "\\q"], ["--paste", "/nonexistent"], ["--reconnect-for", "x"]):
+        assert dvm(Gate(), "console", "patient", *bad).returncode == 2, bad
+
+
+def test_conversation_in_steps():
+    def scene(t):
+        assert t.accept()[1] == LIVE
+        t.data(b"\r\npatient login: ")
+        t.read(b"root\r")
+        t.data(b"root\r\nPassword: ")
+        t.read(b"root\rsecret\r")
+        t.data(b"\r\n# ")
+        t.wait_end()
+
+    steps = ["--expect", "^[a-z]+ login: ", "--send", "root\\r", "--expect", "word: $", "--send", "secret\\r", "--expect", "^# "]
+    gate = Gate(scene)
+    r = dvm(gate, "console", "patient", *steps, "--timeout", "30", input=b"not typed")
+    assert r.returncode == 0 and r.stdout.endswith(b"# ") and gate.asked[0][1]["mode"] == "rw"
+
+    def hangs(t):
+        t.accept()
+        t.data(b"login:")
+        t.wait_end()
+
+    r = dvm(Gate(hangs), "console", "patient", "--expect", "log", "--expect", "word", "--timeout", "300ms")
+    assert r.returncode == 1 and b'"word"' in r.stderr
+
+
+def test_lines_chosen_and_logged(tmp_path):
+    def scene(t):
+        t.accept()
+        t.data(b"one\r\ntwo err")
+        t.data(b"or\r\nthree\r\nerror four\r\n")
+        t.data(b"end")
+        t.wait_end()
+
+    log = tmp_path / "log"
+    for _ in range(2):
+        r = dvm(Gate(scene), "console", "patient", "--read-only", "--grep", "err[o]r", "--log", log, "--until", "end")
+        assert (r.returncode, r.stdout) == (0, b"two error\r\nerror four\r\n")
+    assert log.read_bytes() == r.stdout * 2
+
+
+def test_paste_is_paced_and_whole(tmp_path):
+    data = bytes(range(256)) * 300
+    file = tmp_path / "file"
+    file.write_bytes(data)
+    rates = []
+
+    def scene(t):
+        t.accept()
+        limit = 16384
+        while len(t.input) < len(data):
+            kind, _, payload = t.frame()
+            if kind == DATA:
+                t.input += payload[8:]
+                t.send(CREDIT, t.channel, struct.pack(">Q", len(t.input) + limit))
+            elif kind == CTL and payload[0] == PACE:
+                rates.append(struct.unpack(">I", payload[1:])[0])
+        assert t.input == data
+        t.data(b"whole")
+        t.wait_end()
+
+    for args, rate in (([], 11520), (["--baud", "9600"], 960)):
+        assert dvm(Gate(scene), "console", "patient", "--paste", file, "--until", "whole", *args).returncode == 0
+        assert rates.pop() == rate and not rates
+
+
+def test_paste_waits_for_the_echo(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"line of text\n" * 100)
+
+    def scene(t):
+        t.accept()
+        echoed = 0
+        while echoed < 1300:
+            kind, _, payload = t.frame()
+            if kind == DATA:
+                t.input += payload[8:]
+                assert len(t.input) - echoed <= 64
+                t.data(b"> " + t.input[echoed:].replace(b"\n", b"\r\n"))
+                echoed = len(t.input)
+        t.wait_end()
+
+    assert dvm(Gate(scene), "console", "patient", "--paste", file, "--echo").returncode == 0
 
 
 def test_refused_and_closed_with_a_reason():
@@ -394,7 +649,7 @@ def test_interactive():
         t.data(b"login: ")
         t.read(b"root\r")
         t.data(b"\r\n# ")
-        assert t.wait_ctl(BREAK)
+        t.take_break()
         t.ctl(WRITER, 0)
         assert t.wait_ctl(TAKE)
         t.ctl(WRITER, 1)
@@ -422,6 +677,37 @@ def test_interactive():
     term.type(b"\r~.")
     assert term.end() == 0
     assert b"left the console" in term.out and not gate.errors
+
+
+def test_interactive_sysrq_paste_and_size(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"pasted\n")
+
+    def scene(t):
+        t.accept()
+        t.data(b"login: ")
+        t.take_break()
+        assert t.input == b"ab\r"
+        t.read(b"ab\rhcd\r")
+        t.read(b" stty rows 33 cols 101\r")
+        t.data(b"over")
+        t.read(b"pasted\n")
+        t.data(b"out")
+        t.wait_end()
+
+    gate = Gate(scene)
+    term = Terminal(gate, "console", "patient", "--escape", "^a")
+    fcntl.ioctl(term.master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+    term.wait(b"login: ")
+    term.type(b"ab\r\x01shcd\r")
+    term.type(b"\x01w")
+    term.wait(b"over")
+    term.type(b"\r\x01P")
+    term.wait(b"file to paste: ")
+    term.type(str(file).encode() + b"\n")
+    term.wait(b"out")
+    term.type(b"\r~.\r\x01.")
+    assert term.end() == 0 and not gate.errors
 
 
 def test_interactive_goes_on_after_a_break():

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Escape keys of the interactive console. */
+#include <errno.h>
 #include <string.h>
 
 #include "escape.h"
@@ -47,6 +48,11 @@ static void keys_do_what_they_should(void **state)
 		{ "\r~W", "\r", ESCAPE_TAKE },
 		{ "~", "", ESCAPE_NONE },
 		{ "cd ~/x\r", "cd ~/x\r", ESCAPE_NONE },
+		{ "~sh", "", ESCAPE_SYSRQ },
+		{ "~sh~.", "", ESCAPE_QUIT },
+		{ "~s~x", "x", ESCAPE_SYSRQ },
+		{ "~w", "", ESCAPE_SIZE },
+		{ "~P", "", ESCAPE_PASTE },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -57,8 +63,50 @@ static void keys_do_what_they_should(void **state)
 	}
 }
 
+static void the_key_can_be_another_or_none(void **state)
+{
+	static const struct {
+		const char *word;
+		int r;
+		uint8_t key;
+	} cases[] = {
+		{ "~", 0, '~' },      { "none", 0, 0 },	    { "^]", 0, 0x1d },
+		{ "^a", 0, 1 },	      { "^A", 0, 1 },	    { "%", 0, '%' },
+		{ "", -EINVAL, 0 },   { "ab", -EINVAL, 0 }, { "^M", -EINVAL, 0 },
+		{ "^j", -EINVAL, 0 }, { "^@", -EINVAL, 0 }, { " ", -EINVAL, 0 },
+		{ "^1", -EINVAL, 0 }, { "\t", -EINVAL, 0 },
+	};
+	struct escape e = ESCAPE_INIT;
+	uint8_t out[2];
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint8_t key = 0;
+
+		assert_int_equal(escape_parse(cases[i].word, &key), cases[i].r);
+		assert_int_equal(key, cases[i].key);
+	}
+	e.key = '.'; /* also where it is a command's */
+	escape_input(&e, '.', out, &len);
+	assert_int_equal(len, 0);
+	assert_int_equal(escape_input(&e, '.', out, &len), ESCAPE_NONE);
+	assert_int_equal(len, 1);
+	e = (struct escape){ .line_start = true };
+	for (int key = 0; key < 256; key++) {
+		assert_int_equal(escape_input(&e, (uint8_t)key, out, &len), ESCAPE_NONE);
+		assert_int_equal(len, 1);
+		assert_int_equal(out[0], key);
+	}
+}
+
 static void the_help_names_every_key(void **state)
 {
+	struct escape escape = ESCAPE_INIT;
+	char help[2048] = "";
+	FILE *f = fmemopen(help, sizeof(help), "w");
+
+	escape_help(&escape, f);
+	fclose(f);
 	for (int key = 1; key < 256; key++) {
 		struct escape e = ESCAPE_INIT;
 		uint8_t out[2];
@@ -67,7 +115,7 @@ static void the_help_names_every_key(void **state)
 
 		escape_input(&e, '~', out, &len);
 		if (escape_input(&e, (uint8_t)key, out, &len) != ESCAPE_NONE) {
-			assert_non_null(strstr(escape_help, name));
+			assert_non_null(strstr(help, name));
 		}
 	}
 }
@@ -76,6 +124,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_do_what_they_should),
+		cmocka_unit_test(the_key_can_be_another_or_none),
 		cmocka_unit_test(the_help_names_every_key),
 	};
 

@@ -2,12 +2,19 @@
 """The console of a real target: every backend, many readers, one writer, and a stream that resets and starts do not end."""
 
 import contextlib
+import fcntl
 import json
+import os
+import pty
+import random
 import re
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
+import zlib
 
 import pytest
 import targets
@@ -115,6 +122,9 @@ def test_backend(cloud, serial):
                 wait_for(lambda: at_prompt(cloud, vm), "the prompt")
                 vm.type("echo typed-1\r", "\ntyped-1")
                 reader.wait("\ntyped-1")
+                # A break reaches the guest's UART whatever is behind it: its kernel takes the next key for SysRq.
+                cloud.dvm("console", name, "--sysrq", "h", "--until", "sysrq: HELP", "--timeout", 60)
+                vm.type("\recho typed-1a\r", "\ntyped-1a")
             seen = boots(reader.out)
 
             cloud.dvm("power", "reset", name)
@@ -195,6 +205,56 @@ def test_reader_that_never_reads_does_not_stall_the_guest(cloud, guest):
         rest = cloud.dvm("console", guest.name, "--read-only", "--from", start + lost + len(asleep.said), "--timeout", 2).stdout
         assert start + lost + len(asleep.said) <= end
         assert "line" not in rest
+
+
+def test_break_stands_in_its_place(cloud, guest):
+    """What is typed just before a break is a command, not a SysRq key; what comes after it is one."""
+    said = cloud.dvm(
+        "console", guest.name, "--send", "echo be\x68ind\r", "--expect", "^behind", "--timeout", 60,
+    ).stdout
+    assert "HELP" not in said
+    for _ in range(5):
+        said = cloud.dvm("console", guest.name, "--sysrq", "h", "--until", "HELP", "--timeout", 60).stdout
+        assert "no such command" not in said
+    guest.type("\recho after\r", "\nafter")
+
+
+def test_paste_loses_nothing(cloud, guest, tmp_path):
+    """64 KiB of every value of a byte into a guest that adds them up, at the pace of its UART."""
+    data = random.Random(1).randbytes(65536)
+    (tmp_path / "file").write_bytes(data)
+    guest.type(f"sum {len(data)}\r", "sum: go")
+    cloud.dvm(
+        "console", guest.name, "--paste", tmp_path / "file", "--until", f"sum: {len(data)} {zlib.crc32(data):08x}", "--timeout", 150,
+    )
+
+
+def test_paste_with_echo(cloud, guest, tmp_path):
+    """Never far ahead of what the guest has echoed, through its line discipline."""
+    lines = [f"echo pasted line {n}" for n in range(20)]
+    (tmp_path / "file").write_text("".join(line + "\n" for line in lines))
+    said = cloud.dvm(
+        "console", guest.name, "--paste", tmp_path / "file", "--echo", "--until", "> pasted line 19", "--timeout", 90,
+    ).stdout
+    assert {int(n) for n in re.findall(r"pasted line (\d+)", said)} >= set(range(20)) and "no such command" not in said
+
+
+def test_size_is_told(cloud, guest):
+    """On a terminal of 33 rows and 101 columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+    with cloud.popen("console", guest.name, "--live", "--resize", stdin=slave, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        said = b""
+        while b"cols 101" not in said:
+            said += os.read(master, 65536)
+        os.write(master, b"\r~.")
+        with contextlib.suppress(OSError):
+            while os.read(master, 65536):
+                pass
+        assert process.wait(timeout=60) == 0
+    os.close(master)
+    guest.type("stty size\r", "\n33 101")
 
 
 def test_off_and_on_keep_every_byte(cloud, guest):
