@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Joins two stream sockets. See pipe_pair.h. */
-/* #syscalls: splice pipe2 fcntl shutdown close epoll_ctl */
+/* #syscalls: splice pipe2 fcntl shutdown close epoll_create1 epoll_ctl epoll_wait */
 #include "pipe_pair.h"
 
 #include <errno.h>
@@ -16,6 +16,11 @@
 
 #define MOVES_PER_TURN 16 /* then others on the loop have their turn */
 #define LITTLE_BYTES 4096
+#define READY_MAX 64
+
+struct pipe_ends {
+	int in, out; /* -1: there is none */
+};
 
 /* From one side to the other. */
 struct way {
@@ -29,22 +34,28 @@ struct way {
 struct side {
 	struct pipe_pair *pair;
 	int fd;
-	sd_event_source *io;
+	bool watched;	 /* is in the epoll */
+	uint32_t events; /* what for */
 	bool gone; /* in both directions: what it said is all there, what is said to it is lost */
 };
 
 struct pipe_pair {
-	struct pipe_pool *pool;
+	struct pipe_set *set;
 	struct side side[2];
 	struct way way[2]; /* way[i] is from side[i] */
 	void (*ended)(void *user);
 	void *user;
 };
 
-void pipe_pool_init(struct pipe_pool *pool)
-{
-	*pool = (struct pipe_pool){ 0 };
-}
+struct pipe_set {
+	int epoll_fd;
+	sd_event_source *io;
+	struct pipe_ends kept[PIPES_KEPT_MAX];
+	unsigned n_kept;
+	/* What is being served: a pair that goes takes its events out. */
+	struct epoll_event ready[READY_MAX];
+	int n_ready;
+};
 
 static void pipe_close(struct pipe_ends *pipe)
 {
@@ -52,19 +63,12 @@ static void pipe_close(struct pipe_ends *pipe)
 	pipe->out = close_fd(pipe->out);
 }
 
-void pipe_pool_fini(struct pipe_pool *pool)
-{
-	while (pool->n_kept > 0) {
-		pipe_close(&pool->kept[--pool->n_kept]);
-	}
-}
-
-static int pipe_take(struct pipe_pool *pool, struct pipe_ends *ret)
+static int pipe_take(struct pipe_set *set, struct pipe_ends *ret)
 {
 	int fds[2];
 
-	if (pool->n_kept > 0) {
-		*ret = pool->kept[--pool->n_kept];
+	if (set->n_kept > 0) {
+		*ret = set->kept[--set->n_kept];
 		return 0;
 	}
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
@@ -77,10 +81,10 @@ static int pipe_take(struct pipe_pool *pool, struct pipe_ends *ret)
 }
 
 /* An empty one. */
-static void pipe_give_back(struct pipe_pool *pool, struct pipe_ends *pipe)
+static void pipe_give_back(struct pipe_set *set, struct pipe_ends *pipe)
 {
-	if (pool->n_kept < PIPE_POOL_KEPT) {
-		pool->kept[pool->n_kept++] = *pipe;
+	if (set->n_kept < PIPES_KEPT_MAX) {
+		set->kept[set->n_kept++] = *pipe;
 		*pipe = (struct pipe_ends){ -1, -1 };
 	} else {
 		pipe_close(pipe);
@@ -105,7 +109,7 @@ static bool way_fill(struct pipe_pair *p, struct way *w, const struct side *from
 	if (w->at_end) {
 		return false;
 	}
-	if (w->pipe.in < 0 && pipe_take(p->pool, &w->pipe) < 0) {
+	if (w->pipe.in < 0 && pipe_take(p->set, &w->pipe) < 0) {
 		w->at_end = true;
 		return false;
 	}
@@ -165,7 +169,7 @@ static void way_move(struct pipe_pair *p, unsigned i)
 		return;
 	}
 	if (w->pipe.in >= 0) {
-		pipe_give_back(p->pool, &w->pipe);
+		pipe_give_back(p->set, &w->pipe);
 	}
 	if (w->at_end) {
 		w->over = true;
@@ -177,24 +181,33 @@ static void way_move(struct pipe_pair *p, unsigned i)
 static int side_watch(struct side *s, unsigned i)
 {
 	const struct way *from_it = &s->pair->way[i], *to_it = &s->pair->way[1 - i];
-	uint32_t events = 0;
+	struct epoll_event ev = { .data.ptr = s };
+	int op = EPOLL_CTL_MOD;
 
 	if (!from_it->over && !from_it->at_end && from_it->held == 0) {
-		events |= EPOLLIN;
+		ev.events |= EPOLLIN;
 	}
 	if (to_it->blocked) {
-		events |= EPOLLOUT;
+		ev.events |= EPOLLOUT;
 	}
-	if (events == 0 && s->gone) {
+	if (s->gone && ev.events == 0) {
 		/* It would wake us for ever; the other side says when it is its turn. */
-		return sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
+		op = EPOLL_CTL_DEL;
+	} else if (!s->watched) {
+		op = EPOLL_CTL_ADD;
 	}
-	if (sd_event_source_set_io_events(s->io, events) < 0) {
-		return -EIO;
+	if (op == EPOLL_CTL_DEL ? !s->watched : s->watched && s->events == ev.events) {
+		return 0;
 	}
-	return sd_event_source_set_enabled(s->io, SD_EVENT_ON);
+	if (epoll_ctl(s->pair->set->epoll_fd, op, s->fd, &ev) < 0) {
+		return -errno;
+	}
+	s->watched = op != EPOLL_CTL_DEL;
+	s->events = ev.events;
+	return 0;
 }
 
+/* False: it is over, or cannot go on. */
 static bool pair_watch(struct pipe_pair *p)
 {
 	if (p->way[0].over && p->way[1].over) {
@@ -203,41 +216,102 @@ static bool pair_watch(struct pipe_pair *p)
 	return side_watch(&p->side[0], 0) >= 0 && side_watch(&p->side[1], 1) >= 0;
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
+static void pair_unwatch(struct pipe_pair *p)
 {
-	struct side *s = user;
+	for (unsigned i = 0; i < ARRAY_SIZE(p->side); i++) {
+		struct side *s = &p->side[i];
+
+		if (s->watched) {
+			(void)epoll_ctl(p->set->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
+			s->watched = false;
+		}
+		for (int k = 0; k < p->set->n_ready; k++) {
+			if (p->set->ready[k].data.ptr == s) {
+				p->set->ready[k].data.ptr = NULL;
+			}
+		}
+	}
+}
+
+static void side_serve(struct side *s, uint32_t events)
+{
 	struct pipe_pair *p = s->pair;
 	unsigned i = s == &p->side[1];
 
-	if (revents & (EPOLLHUP | EPOLLERR)) {
+	if (events & (EPOLLHUP | EPOLLERR)) {
 		s->gone = true;
 		if (!p->way[1 - i].over) {
 			way_lose(&p->way[1 - i], &p->side[1 - i]);
 		}
 	}
-	if (revents & EPOLLOUT) {
+	if (events & EPOLLOUT) {
 		way_move(p, 1 - i);
 	}
-	if (revents & ~(uint32_t)EPOLLOUT) {
+	if (events & ~(uint32_t)EPOLLOUT) {
 		way_move(p, i);
 	}
 	if (!pair_watch(p)) {
-		(void)sd_event_source_set_enabled(p->side[0].io, SD_EVENT_OFF);
-		(void)sd_event_source_set_enabled(p->side[1].io, SD_EVENT_OFF);
+		pair_unwatch(p);
 		p->ended(p->user);
 	}
+}
+
+static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+	struct pipe_set *set = user;
+
+	set->n_ready = epoll_wait(fd, set->ready, READY_MAX, 0);
+	for (int k = 0; k < set->n_ready; k++) {
+		if (set->ready[k].data.ptr) {
+			side_serve(set->ready[k].data.ptr, set->ready[k].events);
+		}
+	}
+	set->n_ready = 0;
 	return 0;
 }
 
-static int side_start(struct side *s, sd_event *event)
+int pipe_set_new(sd_event *event, struct pipe_set **ret)
 {
-	int err = fd_set_nonblock(s->fd);
+	struct pipe_set *set = calloc(1, sizeof(*set));
+	int err;
 
-	return err < 0 ? err : sd_event_add_io(event, &s->io, s->fd, EPOLLIN, on_io, s);
+	if (!set) {
+		return -ENOMEM;
+	}
+	set->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	err = set->epoll_fd < 0 ? -errno : 0;
+	if (err == 0) {
+		err = sd_event_add_io(event, &set->io, set->epoll_fd, EPOLLIN, on_ready, set);
+	}
+	if (err < 0) {
+		pipe_set_free(set);
+		return err;
+	}
+	*ret = set;
+	return 0;
 }
 
-int pipe_pair_new_take(sd_event *event, struct pipe_pool *pool, int fd, int other_fd,
-		       void (*ended)(void *user), void *user, struct pipe_pair **ret)
+struct pipe_set *pipe_set_free(struct pipe_set *set)
+{
+	if (!set) {
+		return NULL;
+	}
+	while (set->n_kept > 0) {
+		pipe_close(&set->kept[--set->n_kept]);
+	}
+	sd_event_source_disable_unref(set->io);
+	close_fd(set->epoll_fd);
+	free(set);
+	return NULL;
+}
+
+unsigned pipe_set_kept(const struct pipe_set *set)
+{
+	return set->n_kept;
+}
+
+int pipe_pair_new_take(struct pipe_set *set, int fd, int other_fd, void (*ended)(void *user),
+		       void *user, struct pipe_pair **ret)
 {
 	struct pipe_pair *p = calloc(1, sizeof(*p));
 	int err;
@@ -247,15 +321,18 @@ int pipe_pair_new_take(sd_event *event, struct pipe_pool *pool, int fd, int othe
 		close_fd(other_fd);
 		return -ENOMEM;
 	}
-	p->pool = pool;
+	p->set = set;
 	p->ended = ended;
 	p->user = user;
 	p->side[0] = (struct side){ .pair = p, .fd = fd };
 	p->side[1] = (struct side){ .pair = p, .fd = other_fd };
 	p->way[0].pipe = p->way[1].pipe = (struct pipe_ends){ -1, -1 };
-	err = side_start(&p->side[0], event);
-	if (err >= 0) {
-		err = side_start(&p->side[1], event);
+	err = fd_set_nonblock(fd);
+	if (err == 0) {
+		err = fd_set_nonblock(other_fd);
+	}
+	if (err == 0 && !pair_watch(p)) {
+		err = -EIO;
 	}
 	if (err < 0) {
 		pipe_pair_free(p);
@@ -270,8 +347,8 @@ struct pipe_pair *pipe_pair_free(struct pipe_pair *p)
 	if (!p) {
 		return NULL;
 	}
+	pair_unwatch(p);
 	for (unsigned i = 0; i < ARRAY_SIZE(p->side); i++) {
-		sd_event_source_disable_unref(p->side[i].io);
 		pipe_close(&p->way[i].pipe);
 		close_fd(p->side[i].fd);
 	}

@@ -10,8 +10,10 @@
  * is over when both ways are. A socket that was closed altogether ends the way to it at once, while
  * what it said before is still delivered.
  *
- * A way has a pipe only while it holds bytes: in a pool a few empty ones are kept for all pairs, so
- * a pair that is quiet costs its two sockets and nothing else.
+ * A way has a pipe only while it holds bytes: a few empty ones are kept for all pairs, so a pair
+ * that is quiet costs its two sockets and nothing else. All pairs of a loop wait in one epoll of
+ * their own, which the loop sees as one source: a loop that looks at all its ready sources for each
+ * one that it serves does not see how many pairs are busy.
  */
 #pragma once
 
@@ -20,24 +22,19 @@
 #include "macro.h"
 
 #define PIPE_PAIR_HELD_MAX (256 * 1024)
-#define PIPE_POOL_KEPT 8
-
-struct pipe_ends {
-	int in, out; /* -1: there is none */
-};
+#define PIPES_KEPT_MAX 8
 
 /* One for all pairs of a loop; outlives them. */
-struct pipe_pool {
-	struct pipe_ends kept[PIPE_POOL_KEPT];
-	unsigned n_kept;
-};
+struct pipe_set;
 
-void pipe_pool_init(struct pipe_pool *pool);
-void pipe_pool_fini(struct pipe_pool *pool);
+int pipe_set_new(sd_event *event, struct pipe_set **ret) _must_check_;
+struct pipe_set *pipe_set_free(struct pipe_set *set);
+/* Empty pipes that are kept. */
+unsigned pipe_set_kept(const struct pipe_set *set);
 
 struct pipe_pair;
 
 /* Takes both sockets. `ended` is called from the loop, once; the owner may free the pair there. */
-int pipe_pair_new_take(sd_event *event, struct pipe_pool *pool, int fd, int other_fd,
-		       void (*ended)(void *user), void *user, struct pipe_pair **ret) _must_check_;
+int pipe_pair_new_take(struct pipe_set *set, int fd, int other_fd, void (*ended)(void *user),
+		       void *user, struct pipe_pair **ret) _must_check_;
 struct pipe_pair *pipe_pair_free(struct pipe_pair *p);

@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "control.h"
 #include "map.h"
+#include "pipe_pair.h"
 
 /* Two sockets, and two kernel pipes while both ways hold something. */
 #define PIPE_FILES 6
@@ -53,6 +54,17 @@ static bool is_stream_socket(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
+static int pipes_start(struct relay *relay)
+{
+	if (!relay->pipes) {
+		relay->pipes = map_new();
+	}
+	if (!relay->pipes) {
+		return -ENOMEM;
+	}
+	return relay->pipe_set ? 0 : pipe_set_new(relay->event, &relay->pipe_set);
+}
+
 int pipe_open_take(struct relay *relay, const char *name, int fd)
 {
 	_cleanup_close_ int owned = fd;
@@ -69,11 +81,12 @@ int pipe_open_take(struct relay *relay, const char *name, int fd)
 	if (pipes_count(relay) >= pipes_max(relay)) {
 		return -ENOSPC;
 	}
-	if (!relay->pipes) {
-		relay->pipes = map_new();
+	err = pipes_start(relay);
+	if (err < 0) {
+		return err;
 	}
 	p = calloc(1, sizeof(*p));
-	if (!p || !relay->pipes) {
+	if (!p) {
 		return -ENOMEM;
 	}
 	p->relay = relay;
@@ -111,8 +124,8 @@ int pipe_join_take(struct relay *relay, const char *name, int fd)
 	if (!p || p->pair) {
 		return -ENOENT;
 	}
-	err = pipe_pair_new_take(relay->event, &relay->pipe_pool, TAKE_FD(owned), TAKE_FD(p->fd),
-				 on_ended, p, &p->pair);
+	err = pipe_pair_new_take(relay->pipe_set, TAKE_FD(owned), TAKE_FD(p->fd), on_ended, p,
+				 &p->pair);
 	if (err < 0) {
 		on_ended(p);
 	}
@@ -133,5 +146,5 @@ void pipes_free(struct relay *relay)
 		pipe_free(p);
 	}
 	relay->pipes = map_free(relay->pipes);
-	pipe_pool_fini(&relay->pipe_pool);
+	relay->pipe_set = pipe_set_free(relay->pipe_set);
 }

@@ -33,7 +33,6 @@ void relay_init(struct relay *r, sd_event *event, const char *name)
 	strncpy(r->name, name, RELAY_NAME_MAX);
 	list_init(&r->upstreams);
 	list_init(&r->records);
-	pipe_pool_init(&r->pipe_pool);
 }
 
 void relay_fini(struct relay *r)

@@ -7,7 +7,6 @@
 
 #include "grants.h"
 #include "list.h"
-#include "pipe_pair.h"
 #include "ring.h"
 
 /* Of channels, buffers and connections a relay has at most so many, whoever asks. */
@@ -25,11 +24,11 @@ struct relay {
 	struct control *control;
 	struct hub *hub; /* a console's relay; else NULL */
 	struct hub_source *source;
-	struct agent *agent;   /* a session's relay; else NULL */
-	struct list upstreams; /* struct upstream */
-	struct list records;   /* struct record */
-	struct map *pipes;     /* struct pipe by name; NULL before the first */
-	struct pipe_pool pipe_pool;
+	struct agent *agent;	   /* a session's relay; else NULL */
+	struct list upstreams;	   /* struct upstream */
+	struct list records;	   /* struct record */
+	struct map *pipes;	   /* struct pipe by name; made with the first */
+	struct pipe_set *pipe_set; /* made with the first pipe */
 	size_t files_max;
 	struct grants grants;
 	struct streams *streams;

@@ -16,7 +16,7 @@
 
 struct fixture {
 	sd_event *event;
-	struct pipe_pool pool;
+	struct pipe_set *set;
 	struct pipe_pair *pair;
 	int a, b; /* what the peers hold */
 	unsigned ended;
@@ -50,14 +50,12 @@ static int setup(void **state)
 
 	assert_non_null(f);
 	assert_int_equal(sd_event_new(&f->event) < 0, 0);
-	pipe_pool_init(&f->pool);
+	assert_int_equal(pipe_set_new(f->event, &f->set), 0);
 	assert_int_equal(unix_pair(left), 0);
 	assert_int_equal(unix_pair(right), 0);
 	f->a = left[0];
 	f->b = right[0];
-	assert_int_equal(
-		pipe_pair_new_take(f->event, &f->pool, left[1], right[1], on_ended, f, &f->pair),
-		0);
+	assert_int_equal(pipe_pair_new_take(f->set, left[1], right[1], on_ended, f, &f->pair), 0);
 	*state = f;
 	return 0;
 }
@@ -67,7 +65,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	pipe_pair_free(f->pair);
-	pipe_pool_fini(&f->pool);
+	pipe_set_free(f->set);
 	sd_event_unref(f->event);
 	close_fd(f->a);
 	close_fd(f->b);
@@ -235,43 +233,68 @@ static void test_reader_stops_reading_only(void **state)
 	assert_int_equal(f->ended, 0);
 }
 
+/* What ends in the same turn, and takes others with it, is not served any more. */
+static void test_ends_of_many_in_one_turn(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture more[4];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(more); i++) {
+		int left[2], right[2];
+
+		more[i] = (struct fixture){ .set = f->set };
+		assert_int_equal(unix_pair(left), 0);
+		assert_int_equal(unix_pair(right), 0);
+		assert_int_equal(pipe_pair_new_take(f->set, left[1], right[1], on_ended, &more[i],
+						    &more[i].pair),
+				 0);
+		close_fd(left[0]);
+		close_fd(right[0]);
+	}
+	settle(f);
+	for (unsigned i = 0; i < ARRAY_SIZE(more); i++) {
+		assert_int_equal(more[i].ended, 1);
+	}
+	assert_int_equal(write(f->a, "me too", 6), 6);
+	settle(f);
+	expect_text(f->b, "me too");
+}
+
 /* A quiet pair holds its two sockets, and all pairs together the pool's few pipes. */
 static void test_pipes_are_given_back(void **state)
 {
 	struct fixture *f = *state;
-	struct pipe_pair *more[PIPE_POOL_KEPT];
-	int ends[PIPE_POOL_KEPT][2];
+	struct pipe_pair *more[PIPES_KEPT_MAX];
+	int ends[PIPES_KEPT_MAX][2];
 	unsigned before;
 
-	for (unsigned i = 0; i < PIPE_POOL_KEPT; i++) {
+	for (unsigned i = 0; i < PIPES_KEPT_MAX; i++) {
 		int left[2], right[2];
 
 		assert_int_equal(unix_pair(left), 0);
 		assert_int_equal(unix_pair(right), 0);
 		ends[i][0] = left[0];
 		ends[i][1] = right[0];
-		assert_int_equal(pipe_pair_new_take(f->event, &f->pool, left[1], right[1], on_ended,
-						    f, &more[i]),
-				 0);
+		assert_int_equal(
+			pipe_pair_new_take(f->set, left[1], right[1], on_ended, f, &more[i]), 0);
 	}
 	before = count_fds();
 	for (unsigned round = 0; round < 3; round++) {
-		size_t sums[PIPE_POOL_KEPT], own = fill(f, f->a), back = fill(f, f->b);
+		size_t sums[PIPES_KEPT_MAX], own = fill(f, f->a), back = fill(f, f->b);
 
-		for (unsigned i = 0; i < PIPE_POOL_KEPT; i++) {
+		for (unsigned i = 0; i < PIPES_KEPT_MAX; i++) {
 			sums[i] = fill(f, ends[i][0]);
 		}
-		assert_int_equal(count_fds(), before + 2 * (PIPE_POOL_KEPT + 2));
+		assert_int_equal(count_fds(), before + 2 * (PIPES_KEPT_MAX + 2));
 		drain(f, f->b, own);
 		drain(f, f->a, back);
-		for (unsigned i = 0; i < PIPE_POOL_KEPT; i++) {
+		for (unsigned i = 0; i < PIPES_KEPT_MAX; i++) {
 			drain(f, ends[i][1], sums[i]);
 		}
-		assert_int_equal(count_fds(), before + 2 * PIPE_POOL_KEPT);
-		pipe_pool_fini(&f->pool);
-		assert_int_equal(count_fds(), before);
+		assert_int_equal(pipe_set_kept(f->set), PIPES_KEPT_MAX);
+		assert_int_equal(count_fds(), before + 2 * PIPES_KEPT_MAX);
 	}
-	for (unsigned i = 0; i < PIPE_POOL_KEPT; i++) {
+	for (unsigned i = 0; i < PIPES_KEPT_MAX; i++) {
 		pipe_pair_free(more[i]);
 		close_fd(ends[i][0]);
 		close_fd(ends[i][1]);
@@ -288,6 +311,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_closed_with_bytes_under_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_goes_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_stops_reading_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends_of_many_in_one_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pipes_are_given_back, setup, teardown),
 	};
 
