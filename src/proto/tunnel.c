@@ -386,6 +386,14 @@ static void put_payload(uint8_t *p, const struct tunnel_frame *f)
 	}
 }
 
+void tunnel_data_head(uint8_t head[TUNNEL_DATA_HEAD_BYTES], uint16_t channel, uint64_t offset,
+		      size_t len)
+{
+	head[0] = TUNNEL_DATA;
+	head[1] = 0;
+	put_u64(put_u32(put_u16(head + 2, channel), (uint32_t)(len + 8)), offset);
+}
+
 int tunnel_encode(struct buf *out, const struct tunnel_frame *frame)
 {
 	ssize_t payload = payload_size(frame);

@@ -100,6 +100,10 @@ int tunnel_decode(const uint8_t *p, size_t len, struct tunnel_frame *ret_frame,
 		  size_t *ret_used) _must_check_;
 /* Appends one frame. -ENOBUFS, -ENOMEM as buf_append(); -EINVAL for one that cannot be encoded. */
 int tunnel_encode(struct buf *out, const struct tunnel_frame *frame) _must_check_;
+/* What stands before the bytes of a DATA frame, for one whose bytes are not copied. */
+#define TUNNEL_DATA_HEAD_BYTES (TUNNEL_HEADER_BYTES + 8)
+void tunnel_data_head(uint8_t head[TUNNEL_DATA_HEAD_BYTES], uint16_t channel, uint64_t offset,
+		      size_t len);
 /* Length of the whole frame whose header is at p. */
 size_t tunnel_frame_size(const uint8_t header[TUNNEL_HEADER_BYTES]);
 /* Bytes at the head of [p, p+len) that cannot be the start of a HELLO frame (see PROTOCOL.tunnel

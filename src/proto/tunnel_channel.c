@@ -182,6 +182,53 @@ ssize_t tunnel_link_send(struct tunnel_link *l, uint16_t channel, const void *p,
 	return (ssize_t)sent;
 }
 
+/* The part of a frame behind its first `sent` bytes. */
+static int frame_rest(struct tunnel_link *l, const uint8_t *head, const void *p, size_t len,
+		      size_t sent)
+{
+	size_t head_sent = MIN(sent, (size_t)TUNNEL_DATA_HEAD_BYTES);
+	int r = buf_append(&l->out, head + head_sent, TUNNEL_DATA_HEAD_BYTES - head_sent);
+
+	sent -= head_sent;
+	if (r == 0) {
+		r = buf_append(&l->out, (const uint8_t *)p + sent, len - sent);
+	}
+	l->out_partial = buf_len(&l->out);
+	return r;
+}
+
+ssize_t tunnel_link_send_now(struct tunnel_link *l, uint16_t channel, const void *p, size_t len,
+			     tunnel_write_fn write, void *user)
+{
+	uint8_t head[TUNNEL_DATA_HEAD_BYTES];
+	struct channel *ch;
+	size_t sent;
+	int r = channel_use(l, channel, CHANNEL_OPEN, &ch);
+
+	if (r < 0) {
+		return r;
+	}
+	if (ch->tx_eof) {
+		return -EPIPE;
+	}
+	if (buf_len(&l->out) > 0 || l->hello_due || ch->tx_limit <= ch->tx_offset) {
+		return 0;
+	}
+	len = MIN(len, (size_t)TUNNEL_DATA_MAX);
+	len = (size_t)MIN((uint64_t)len, ch->tx_limit - ch->tx_offset);
+	tunnel_data_head(head, channel, ch->tx_offset, len);
+	sent = len > 0 ? write(head, sizeof(head), p, len, user) : 0;
+	if (sent == 0) {
+		return 0;
+	}
+	r = frame_rest(l, head, p, len, sent);
+	if (r < 0) {
+		return r;
+	}
+	ch->tx_offset += len;
+	return (ssize_t)len;
+}
+
 uint64_t tunnel_link_tx_offset(const struct tunnel_link *l, uint16_t channel)
 {
 	const struct channel *ch = channel_look(l, channel);

@@ -89,6 +89,14 @@ size_t tunnel_link_room(struct tunnel_link *l, uint16_t channel);
 /* Sends min(len, room) bytes in one or more DATA frames; returns how many, or -errno (-EPIPE after
  * our EOF). */
 ssize_t tunnel_link_send(struct tunnel_link *l, uint16_t channel, const void *p, size_t len);
+/* For bytes that can be had again: sends one DATA frame of at most `len` bytes past the output, as
+ * long as that is empty. `write` gets a frame's head and its bytes, and says how much of both it
+ * took; what it left over of a frame that it began goes into the output. Returns bytes sent, 0 when
+ * there is output, or no credit, or nothing was taken; -errno. */
+typedef size_t (*tunnel_write_fn)(const void *head, size_t head_len, const void *p, size_t len,
+				  void *user);
+ssize_t tunnel_link_send_now(struct tunnel_link *l, uint16_t channel, const void *p, size_t len,
+			     tunnel_write_fn write, void *user);
 /* Absolute offset of the next byte we send / expect, and the limits in force; also valid inside
  * closed(). A limit may stand below the offset after a gap. 0 for no such channel. */
 uint64_t tunnel_link_tx_offset(const struct tunnel_link *l, uint16_t channel);

@@ -64,6 +64,18 @@ size_t channel_send(struct channel *c, const void *p, size_t len)
 	return n < 0 ? 0 : (size_t)n;
 }
 
+size_t channel_send_now(struct channel *c, const void *p, size_t len)
+{
+	ssize_t n = tunnel_link_send_now(link_of(c), c->id, p, len, link_conn_write_now, c->conn);
+
+	if (n == 0) {
+		link_conn_unsent(c->conn);
+	} else if (n < 0 || buf_len(tunnel_link_output(link_of(c))) > 0) {
+		sent(c, n < 0 ? (int)n : 0);
+	}
+	return n < 0 ? 0 : (size_t)n;
+}
+
 void channel_gap(struct channel *c, uint64_t length)
 {
 	sent(c, tunnel_link_send_gap(link_of(c), c->id, length));

@@ -46,6 +46,9 @@ void channel_accept(struct channel *c, uint64_t start, uint64_t limit, uint8_t m
 size_t channel_room(struct channel *c);
 /* Sends what goes; returns how much. */
 size_t channel_send(struct channel *c, const void *p, size_t len);
+/* For bytes that can be had again: sends one frame of them without a copy, while no output waits.
+ * Returns how much; after 0 `writable` is called when it may be tried again. */
+size_t channel_send_now(struct channel *c, const void *p, size_t len);
 void channel_gap(struct channel *c, uint64_t length);
 /* Lets the peer send up to `limit`; does nothing where it may already. */
 void channel_credit(struct channel *c, uint64_t limit);

@@ -47,7 +47,7 @@ static void pump(struct hub_channel *h)
 		if (chunk.kind == HUB_GAP) {
 			channel_gap(&h->channel, chunk.len);
 		} else {
-			n = channel_send(&h->channel, chunk.bytes, MIN(room, (size_t)chunk.len));
+			n = channel_send_now(&h->channel, chunk.bytes, (size_t)chunk.len);
 			if (n == 0) {
 				return;
 			}

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tunnel link on an fd. See link_conn.h. */
-/* #syscalls: read write close epoll_ctl fcntl */
+/* #syscalls: read write writev close epoll_ctl fcntl */
 #include "link_conn.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/uio.h>
 
 #include "channel.h"
 #include "cleanup.h"
@@ -30,6 +31,7 @@ struct link_conn {
 	bool blocked; /* the fd took no more */
 	bool failed;
 	bool undrained; /* somebody was told that there is no room */
+	bool unsent;	/* somebody was told that nothing can be sent at once */
 };
 
 static void conn_watch(struct link_conn *c)
@@ -91,10 +93,13 @@ static void conn_tell_drained(struct link_conn *c)
 {
 	struct channel *ch, *tmp;
 
-	if (!c->undrained || !link_conn_is_drained(c)) {
+	bool drained = c->undrained && link_conn_is_drained(c);
+	bool empty = c->unsent && !c->blocked && buf_len(tunnel_link_output(c->link)) == 0;
+
+	if (!drained && !empty) {
 		return;
 	}
-	c->undrained = false;
+	c->undrained = c->unsent = false;
 	list_for_each_safe (ch, tmp, &c->channels, of_conn) {
 		ch->ops->writable(ch);
 	}
@@ -368,6 +373,35 @@ bool link_conn_is_drained(struct link_conn *c)
 bool link_conn_has_room(const struct link_conn *c)
 {
 	return c->n_channels < c->channels_max;
+}
+
+size_t link_conn_write_now(const void *head, size_t head_len, const void *p, size_t len, void *user)
+{
+	const struct iovec parts[] = {
+		{ .iov_base = (void *)head, .iov_len = head_len },
+		{ .iov_base = (void *)p, .iov_len = len },
+	};
+	struct link_conn *c = user;
+	ssize_t n;
+
+	if (c->blocked) {
+		return 0;
+	}
+	do {
+		n = writev(c->fd, parts, ARRAY_SIZE(parts));
+	} while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN) {
+		c->blocked = true;
+	} else if (n < 0) {
+		link_conn_fail(c);
+	}
+	return n > 0 ? (size_t)n : 0;
+}
+
+void link_conn_unsent(struct link_conn *c)
+{
+	c->unsent = true;
+	link_conn_kick(c);
 }
 
 void link_conn_add(struct link_conn *c, struct list *of_conn)

@@ -59,6 +59,10 @@ bool link_conn_is_drained(struct link_conn *c);
 /* False when the connection has as many channels as it may. */
 bool link_conn_has_room(const struct link_conn *c);
 
-/* For channel.c only. */
+/* For channel.c only. The first is a tunnel_write_fn; the second has every channel's `writable`
+ * called when no output waits and the fd takes some. */
+size_t link_conn_write_now(const void *head, size_t head_len, const void *p, size_t len,
+			   void *user);
+void link_conn_unsent(struct link_conn *c);
 void link_conn_add(struct link_conn *c, struct list *of_conn);
 void link_conn_remove(struct link_conn *c, struct list *of_conn);

@@ -18,8 +18,10 @@
 #define STATE_BYTES 4096
 #define STATE_VERSION 1
 /* Output of one event: a byte becomes six at most ("\u001b"). */
-#define EVENT_BYTES_MAX 8192
-#define LINE_MAX_BYTES (EVENT_BYTES_MAX * 6 + 64)
+#define EVENT_BYTES_MAX 32768
+#define TEXT_WORST 6
+#define TEXT_PIECE_BYTES 512
+#define LINE_MAX_BYTES ((EVENT_BYTES_MAX + TEXT_PIECE_BYTES + UTF8_MAX) * TEXT_WORST + 64)
 /* Kept free below the limit, for the line that says it was reached. */
 #define LAST_LINE_BYTES 128
 
@@ -155,49 +157,116 @@ static void marker_write(struct recorder *r, uint64_t offset, usec_t now, const 
 	line_write(r, offset, at);
 }
 
-static int text_append(struct buf *b, const uint8_t *p, size_t len)
+#define EACH_BYTE(x) (UINT64_C(0x0101010101010101) * (x))
+#define HIGH_BITS EACH_BYTE(0x80)
+
+/* Bytes at the head of [p, p+len) that stand in JSON as they are; may end early, but not by a whole
+ * word. */
+static size_t plain_run(const uint8_t *p, size_t len)
 {
+	size_t n = 0;
+
+	for (; n + 8 <= len; n += 8) {
+		uint64_t w, quote, backslash, below, above;
+
+		memcpy(&w, p + n, 8);
+		/* The high bit of each byte that is zero, and perhaps of some above such a one. */
+		quote = w ^ EACH_BYTE('"');
+		quote = (quote - EACH_BYTE(1)) & ~quote;
+		backslash = w ^ EACH_BYTE('\\');
+		backslash = (backslash - EACH_BYTE(1)) & ~backslash;
+		below = (w - EACH_BYTE(0x20)) & ~w; /* control characters */
+		above = w | (w + EACH_BYTE(1));	    /* 0x7f and beyond ASCII */
+		if ((quote | backslash | below | above) & HIGH_BITS) {
+			break;
+		}
+	}
+	while (n < len && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\') {
+		n++;
+	}
+	return n;
+}
+
+/* Writes the character of `len` bytes at p; returns how much. */
+static size_t text_put(uint8_t *to, const uint8_t *p, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	char escape = 0;
+
 	switch (*p) {
 	case '"':
 	case '\\':
-		return buf_printf(b, "\\%c", *p);
+		escape = (char)*p;
+		break;
 	case '\n':
-		return buf_append(b, "\\n", 2);
+		escape = 'n';
+		break;
 	case '\r':
-		return buf_append(b, "\\r", 2);
+		escape = 'r';
+		break;
 	case '\t':
-		return buf_append(b, "\\t", 2);
+		escape = 't';
+		break;
 	default:
 		if (*p < 0x20 || *p == 0x7f) {
-			return buf_printf(b, "\\u%04x", *p);
+			memcpy(to, "\\u00", 4);
+			to[4] = (uint8_t)hex[*p >> 4];
+			to[5] = (uint8_t)hex[*p & 15];
+			return 6;
 		}
-		return buf_append(b, p, len);
+		memcpy(to, p, len);
+		return len;
 	}
+	to[0] = '\\';
+	to[1] = (uint8_t)escape;
+	return 2;
 }
 
 /* Appends [p, p+len) as text to the line; what may be the start of a character at its end is left
  * out and counted in *ret_rest, unless `whole`. */
 static int text_encode(struct buf *b, const uint8_t *p, size_t len, bool whole, size_t *ret_rest)
 {
-	int err = 0;
+	while (len > 0) {
+		/* A piece at a time, so that the room for the worst of it is little. */
+		const uint8_t *end = p + MIN(len, (size_t)TEXT_PIECE_BYTES);
+		uint8_t *start, *to;
+		int err = buf_reserve(b, TEXT_PIECE_BYTES * TEXT_WORST, &start);
 
-	while (len > 0 && err == 0) {
-		int n = utf8_next(p, len);
+		if (err < 0) {
+			return err;
+		}
+		to = start;
+		while (p < end) {
+			size_t plain = plain_run(p, (size_t)(end - p));
+			int n;
 
-		if (n == 0 && !whole) {
-			break;
+			memcpy(to, p, plain);
+			to += plain;
+			p += plain;
+			len -= plain;
+			if (p == end) {
+				break;
+			}
+			n = utf8_next(p, len); /* may reach beyond the piece */
+			if (n == 0 && !whole) {
+				buf_commit(b, (size_t)(to - start));
+				*ret_rest = len;
+				return 0;
+			}
+			if (n > 0) {
+				to += text_put(to, p, (size_t)n);
+			} else {
+				memcpy(to, "\xef\xbf\xbd", 3);
+				to += 3;
+				n = n == 0 ? (int)len : -n;
+			}
+			p += n;
+			len -= (size_t)n;
 		}
-		if (n > 0) {
-			err = text_append(b, p, (size_t)n);
-		} else {
-			err = buf_append(b, "\xef\xbf\xbd", 3);
-			n = n == 0 ? (int)len : -n;
-		}
-		p += n;
-		len -= (size_t)n;
+		buf_commit(b, (size_t)(to - start));
 	}
-	*ret_rest = len;
-	return err;
+	*ret_rest = 0;
+	return 0;
 }
 
 /* One "o" event out of at most EVENT_BYTES_MAX bytes. They end at `offset` of the stream. */

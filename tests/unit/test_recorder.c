@@ -178,6 +178,32 @@ static void large_and_random(void **state)
 }
 
 /* The stream is fed again from where the recorder says, as a hub would do it. */
+/* Any character at any place of a word, alone and doubled: what is played is what was said. */
+static void every_character_at_every_place(void **state)
+{
+	(void)state;
+	for (unsigned c = 1; c < 128; c++) {
+		struct files f = files_new();
+		struct recorder *r = recorder_of(&f, START);
+		char said[20 * 20 + 1] = "";
+
+		for (unsigned at = 0; at < 19; at++) {
+			char piece[20];
+
+			memset(piece, 'a' + (int)at, sizeof(piece));
+			piece[at] = (char)c;
+			piece[(at + c) % sizeof(piece)] = (char)c;
+			memcpy(said + at * sizeof(piece), piece, sizeof(piece));
+		}
+		recorder_start(r, 0, START);
+		recorder_data(r, said, strlen(said), START);
+		assert_int_equal(recorder_offset(r), strlen(said));
+		check_play(f.cast, said);
+		recorder_close(r);
+		files_close(&f);
+	}
+}
+
 static void continues_after_sigkill(void **state)
 {
 	static const char pattern[] = "0123456789ä€😀\n";
@@ -339,6 +365,7 @@ int main(void)
 		cmocka_unit_test(writes_events),
 		cmocka_unit_test(characters_across_borders),
 		cmocka_unit_test(large_and_random),
+		cmocka_unit_test(every_character_at_every_place),
 		cmocka_unit_test(continues_after_sigkill),
 		cmocka_unit_test(cuts_a_half_written_line),
 		cmocka_unit_test(stops_at_its_limit),

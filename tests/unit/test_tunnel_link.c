@@ -197,6 +197,72 @@ static void a_channel_from_open_to_close(void **state)
 	expect(listener, "");
 }
 
+/* A peer that takes `max` bytes at once. */
+struct taker {
+	struct end *to;
+	size_t max;
+};
+
+static size_t take(const void *head, size_t head_len, const void *p, size_t len, void *user)
+{
+	struct taker *t = user;
+	size_t n = MIN(t->max, head_len + len);
+	uint8_t *both = malloc(head_len + len);
+
+	assert_non_null(both);
+	memcpy(both, head, head_len);
+	memcpy(both + head_len, p, len);
+	assert_int_equal(tunnel_link_input(t->to->link, both, n), 0);
+	free(both);
+	return n;
+}
+
+static void sent_past_the_output(void **state)
+{
+	struct taker none = { &listener, 0 }, all = { &listener, 1000 };
+	uint16_t ch;
+
+	settle(SIZE_MAX);
+	assert_int_equal(tunnel_link_open(dialer.link, "ssh", 3, 0, 500, &ch), 0);
+	settle(SIZE_MAX);
+	dialer.log[0] = listener.log[0] = '\0';
+	assert_int_equal(tunnel_link_send_now(dialer.link, ch, "hello", 5, take, &none), 0);
+	assert_int_equal(tunnel_link_send_now(dialer.link, ch, "hello", 5, take, &all), 5);
+	expect(listener, "data(1,0,hello) ");
+	assert_int_equal(buf_len(tunnel_link_output(dialer.link)), 0);
+	/* Cut at every place, the frame is whole in the end. */
+	for (size_t max = 1; max < TUNNEL_DATA_HEAD_BYTES + 5; max++) {
+		struct taker part = { &listener, max };
+
+		assert_int_equal(tunnel_link_send_now(dialer.link, ch, "world", 5, take, &part), 5);
+		assert_int_equal(buf_len(tunnel_link_output(dialer.link)),
+				 TUNNEL_DATA_HEAD_BYTES + 5 - max);
+		/* Not past what waits. */
+		assert_int_equal(tunnel_link_send_now(dialer.link, ch, "x", 1, take, &all), 0);
+		settle(3);
+		assert_non_null(strstr(listener.log, "world) "));
+		listener.log[0] = '\0';
+	}
+	all.max = 3;
+	assert_int_equal(tunnel_link_send_now(dialer.link, ch, "again", 5, take, &all), 5);
+	listener.log[0] = '\0';
+	settle(1);
+	expect(listener, "data(1,105,again) ");
+	/* Within credit, and not behind the end. */
+	assert_int_equal(tunnel_link_room(dialer.link, ch), 890);
+	all.max = SIZE_MAX;
+	{
+		char much[2000] = "";
+
+		assert_int_equal(
+			tunnel_link_send_now(dialer.link, ch, much, sizeof(much), take, &all), 890);
+		assert_int_equal(tunnel_link_send_now(dialer.link, ch, much, 1, take, &all), 0);
+	}
+	assert_int_equal(tunnel_link_eof(dialer.link, ch), 0);
+	assert_int_equal(tunnel_link_send_now(dialer.link, ch, "x", 1, take, &all), -EPIPE);
+	assert_int_equal(tunnel_link_send_now(dialer.link, 3, "x", 1, take, &all), -ENOENT);
+}
+
 static uint16_t open_settled(struct end *by, uint64_t window)
 {
 	uint16_t ch;
@@ -626,6 +692,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_channel_from_open_to_close),
+		TEST(sent_past_the_output),
 		TEST(a_refused_channel_is_free_at_once),
 		TEST(closing_an_unanswered_open),
 		TEST(both_close_at_once),

@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A console with three readers and a recording, against a stream without a policy in the same relay.
+
+usage: tests/bench/console.py [--rounds N]
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
+import bench  # noqa: E402
+import relay  # noqa: E402
+from peer import DIALER, LIVE, Tunnel  # noqa: E402
+
+RING_BYTES = 64 << 20  # a reader that lags by so much does not lose
+BYTES = 64 << 20
+READERS = 3
+
+
+def load(kind, offset, guest, state, readers):
+    fds = [guest.fileno(), state, *(r.fileno() for r in readers)]
+    command = [bench.BUILD / "tests/bench/console_load", kind, BYTES, offset, *fds]
+    done = subprocess.run([str(w) for w in command], pass_fds=[fd for fd in fds if fd >= 0], stdout=subprocess.PIPE,
+                          check=True, timeout=120)
+    return json.loads(done.stdout)
+
+
+class Console:
+    """A console's relay, and a session's that records it, as dvm-hostd makes them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.console = relay.Relay(folder + "/v", "v-bench")
+        self.session = relay.Relay(folder + "/s", "s-bench")
+        ring = os.open(folder + "/ring", os.O_RDWR | os.O_CREAT, 0o600)
+        self.console.call("hub.open", fds=[ring], size_bytes=RING_BYTES, writable=True)
+        os.close(ring)
+        self.guest, end = socket.socketpair()
+        self.console.call("hub.source", fds=[end.fileno()], kind="stream", writable=True, fresh=True)
+        end.close()
+        link = self.console.connect("console", "take", False)
+        self.session.call("upstream.link", fds=[link.fileno()], name="web", mode="rw")
+        link.close()
+        self.recordings = 0
+
+    def record(self):
+        """A new recording, of what comes from now on: its state page."""
+        fds = [os.open(f"{self.folder}/web.{kind}{self.recordings}", os.O_RDWR | os.O_CREAT, 0o600)
+               for kind in ("cast", "state")]
+        self.session.call("record.open", fds=fds, name=f"web{self.recordings}", upstream="web", columns=80, rows=25)
+        os.close(fds[0])
+        self.recordings += 1
+        return fds[1]
+
+    def reader(self):
+        tunnel = Tunnel(self.console.connect("console", "r", False), DIALER)
+        tunnel.open("console", source=LIVE, window=1 << 50)
+        return tunnel.sock
+
+    def offset(self):
+        return self.console.call("status")["hub"]["offset"]
+
+    def stop(self):
+        self.session.stop()
+        self.console.stop()
+
+
+def measure(rounds):
+    raw = {"mib_s": {"console": [], "pipe": []}, "cpu_s_gib": {"console's relay": [], "session's relay": [], "pipe": []}}
+    for number in range(rounds):
+        print(f"console: round {number + 1} of {rounds}", file=sys.stderr)
+        # Anew for each round: a recording has its limit, and begins with what is kept.
+        with tempfile.TemporaryDirectory() as folder:
+            console = Console(folder)
+            state = console.record()
+            readers = [console.reader() for _ in range(READERS)]
+            # Once around the scrollback: its memory is there then, as after a while of any console.
+            warm_up = load("frames", 0, console.guest, state, readers)["bytes"]
+            before = [relay.cpu_seconds(r.pid) for r in (console.console, console.session)]
+            got = load("frames", warm_up, console.guest, state, readers)
+            after = [relay.cpu_seconds(r.pid) for r in (console.console, console.session)]
+            raw["mib_s"]["console"].append(got["mib_s"])
+            for name, a, b in zip(("console's relay", "session's relay"), before, after):
+                raw["cpu_s_gib"][name].append(round((b - a) / (got["bytes"] / 2**30), 4))
+            near, far = console.session.pipe("plain")
+            a = relay.cpu_seconds(console.session.pid)
+            got = load("raw", 0, near, -1, [far])
+            raw["cpu_s_gib"]["pipe"].append(round((relay.cpu_seconds(console.session.pid) - a) / (got["bytes"] / 2**30), 4))
+            raw["mib_s"]["pipe"].append(got["mib_s"])
+            os.close(state)
+            for sock in readers + [near, far, console.guest]:
+                sock.close()
+            console.stop()
+    values = raw["mib_s"]
+    return [bench.row(
+        "console-throughput", "console with three readers and a recording", "MiB/s",
+        statistics.median(values["console"]), "a stream without a policy", statistics.median(values["pipe"]), ">= 0.6",
+        bench.rounds_ratio(values["console"], values["pipe"]))], raw
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    found, raw = measure(parser.parse_args().rounds)
+    for key, values in raw.items():
+        for name, numbers in values.items():
+            print(f"{key:16} {name:22} {statistics.median(numbers):10.3f}")
+    bench.table(found)
+
+
+if __name__ == "__main__":
+    main()
