@@ -115,7 +115,11 @@ int console_place_open(const struct console_place *place, struct console *ret, s
 	const char *log = place->log;
 	int r = -EOPNOTSUPP;
 
-	if (place->backend == CONSOLE_BACKEND_PTY && place->path) {
+	/* No reason to make do with the log for this whole run. */
+	if (place->backend == CONSOLE_BACKEND_PTY && !place->path) {
+		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is still being started");
+	}
+	if (place->backend == CONSOLE_BACKEND_PTY) {
 		r = pty_open(place->path, &console.fd);
 	} else if (place->backend == CONSOLE_BACKEND_UNIX && place->path) {
 		r = unix_connect(place->path, &console.fd);

@@ -105,6 +105,16 @@ static int attr_copy(const xmlNode *node, const char *name, char **ret)
 	return 0;
 }
 
+/* 0 when absent or no number. */
+static unsigned attr_number(const xmlNode *node, const char *name)
+{
+	char text[16];
+	uint32_t value;
+
+	attr_field(node, name, text, sizeof(text));
+	return parse_u32(text, &value) < 0 ? 0 : value;
+}
+
 static void text_field(const xmlNode *node, char *field, size_t size)
 {
 	_cleanup_xml_string_ xmlChar *value = NULL;
@@ -278,6 +288,7 @@ int domain_xml_read(const char *xml, struct domain_info *ret, struct console_pla
 	if (!info.name) {
 		return -ENOMEM;
 	}
+	info.run = attr_number(root, "id"); /* only the description of a running domain has one */
 	info.memory_mib = text_number(child(root, "memory")) / 1024; /* libvirt gives KiB */
 	info.vcpus = (unsigned)text_number(child(root, "vcpu"));
 	r = devices_read(child(root, "devices"), &info, &console);

@@ -90,7 +90,7 @@ struct domain_info {
 	char uuid[DOMAIN_UUID_LEN + 1];
 	char *name;
 	enum domain_state state;
-	unsigned run; /* differs between two starts of the domain; 0 when off */
+	unsigned run; /* differs between two starts of the domain; 0 when off or not yet started */
 	uint64_t memory_mib;
 	unsigned vcpus;
 	struct domain_disk disks[DOMAIN_DISKS_MAX];

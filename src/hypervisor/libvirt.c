@@ -76,17 +76,26 @@ static enum domain_state state_of(int state)
 	}
 }
 
-/* DOMAIN_OFF for a transient domain that has just gone. */
-static enum domain_state domain_state(virDomainPtr domain)
+/* DOMAIN_OFF for a transient domain that has just gone. `ret_starting`: it is being started. */
+static enum domain_state domain_state_starting(virDomainPtr domain, bool *ret_starting)
 {
 	int state, reason;
 
+	*ret_starting = false;
 	if (virDomainGetState(domain, &state, &reason, 0) < 0) {
 		virErrorPtr error = virGetLastError();
 
 		return error && error->code == VIR_ERR_NO_DOMAIN ? DOMAIN_OFF : DOMAIN_UNKNOWN;
 	}
+	*ret_starting = state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP;
 	return state_of(state);
+}
+
+static enum domain_state domain_state(virDomainPtr domain)
+{
+	bool starting;
+
+	return domain_state_starting(domain, &starting);
 }
 
 static bool state_active(enum domain_state state)
@@ -216,7 +225,7 @@ static int info_fill(struct libvirt_link *l, virDomainPtr domain, struct domain_
 		     struct console_place *ret_place, struct fault *fault)
 {
 	_cleanup_free_ char *xml = NULL;
-	unsigned id;
+	bool starting;
 	int r;
 
 	r = xml_of(l, domain, &xml, fault);
@@ -228,9 +237,11 @@ static int info_fill(struct libvirt_link *l, virDomainPtr domain, struct domain_
 		return read_fault(r, fault);
 	}
 	virDomainGetUUIDString(domain, ret->uuid);
-	ret->state = domain_state(domain);
-	id = virDomainGetID(domain);
-	ret->run = id == (unsigned)-1 ? 0 : id;
+	ret->state = domain_state_starting(domain, &starting);
+	if (starting) {
+		/* Its devices are not there yet, though it has its id: STARTED tells when. */
+		ret->run = 0;
+	}
 	return 0;
 }
 

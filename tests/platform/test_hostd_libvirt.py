@@ -144,6 +144,34 @@ def test_history_of_a_console_that_was_logged(host, libvirt, tiny, folder):
         target.remove()
 
 
+def test_console_of_a_domain_that_is_still_being_started(host, libvirt, tiny, folder):
+    """libvirt gives it its id before the emulator gives the console its pty: the log must not be taken for the console then."""
+    folder.chmod(0o777)
+    target = Target(folder, tiny, serial=f"<serial type='pty'><log file='{folder}/serial.log'/></serial>")
+    held, emulator = folder / "held", folder / "emulator"
+    held.touch()
+    emulator.write_text(
+        f'#!/bin/sh\ncase "$*" in *guest=patient*) while [ -e {held} ]; do sleep 0.02; done ;; esac\n'
+        'exec /usr/bin/qemu-system-x86_64 "$@"\n'
+    )
+    emulator.chmod(0o755)
+    target.xml.write_text(target.xml.read_text().replace("<devices>", f"<devices><emulator>{emulator}</emulator>"))
+    virsh("define", target.xml)
+    try:
+        with subprocess.Popen(["virsh", "-q", "-c", libvirt, "start", target.name]) as start:
+            wait_for(lambda: "starting up" in virsh("domstate", "--reason", target.name), "the domain to be in the making")
+            xml = virsh("dumpxml", target.name)
+            assert " id='" in xml.splitlines()[0] and "/dev/pts/" not in xml
+            ensured = host.call("console.ensure", vm=VM, domain=target.uuid)
+            held.unlink()
+        assert (start.returncode, ensured["up"]) == (0, False)
+        wait_for(lambda: host.console(VM)["up"], "the console")
+        assert any(os.readlink(fd).startswith("/dev/pts/") for fd in os.scandir(f"/proc/{host.relay_pids()[VM]}/fd"))
+    finally:
+        held.unlink(missing_ok=True)
+        target.remove()
+
+
 def test_console_that_nobody_can_open(host, libvirt, tiny, folder):
     target = Target(folder, tiny, serial="<serial type='null'/>")
     try:

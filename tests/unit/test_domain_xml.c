@@ -72,6 +72,7 @@ static void hostile_names_stay_text(void **state)
 	assert_true(asprintf(&domain, "<domain><name>x</name><devices>%s</devices></domain>", xml) >
 		    0);
 	assert_int_equal(domain_xml_read(domain, &info, NULL), 0);
+	assert_int_equal(info.run, 0);
 	assert_int_equal(info.n_disks, 1);
 	assert_string_equal(info.disks[0].source, disk.source);
 	assert_string_equal(info.disks[0].serial, "t0-vda");
@@ -87,9 +88,10 @@ static void console_read_as(const char *devices, enum console_backend backend, c
 	struct console_place place;
 	char *xml;
 
-	assert_true(asprintf(&xml, "<domain><name>x</name><devices>%s</devices></domain>",
+	assert_true(asprintf(&xml, "<domain id='7'><name>x</name><devices>%s</devices></domain>",
 			     devices) > 0);
 	assert_int_equal(domain_xml_read(xml, &info, &place), 0);
+	assert_int_equal(info.run, 7);
 	assert_int_equal(place.backend, backend);
 	if (path) {
 		assert_string_equal(place.path, path);
