@@ -3,10 +3,10 @@
  * The agent's parts, and who owns them.
  *
  * Theory of operation: one link to the relay (port.c) over the virtio-serial port. The relay opens
- * `config` (identity.c: who may log in, the clock, the targets' names) and `ssh` (ssh.c: one sshd
- * for each). Local programs, first of all the `target` command, connect to RUN/agent.sock (local.c)
- * and speak the same frames; what they open is switched through to the relay (switch.c). Disks that
- * the hypervisor plugs in get links under /dev/target (disks.c).
+ * `config` (identity.c: who may log in, the clock, the targets' names) and `ssh` (ssh.c: one SSH
+ * server for each). Local programs, first of all the `target` command, connect to RUN/agent.sock
+ * (local.c) and speak the same frames; what they open is switched through to the relay (switch.c).
+ * Disks that the hypervisor plugs in get links under /dev/target (disks.c).
  *
  * Callbacks never free: an object that is done marks itself dead, and agent_prepare(), which runs
  * before each wait, frees it. agent_prepare() also asks each object what to poll for.
@@ -25,7 +25,7 @@
 
 struct options {
 	int fd;		      /* -1: find the virtio port */
-	const char *ssh_exec; /* NULL: sshd */
+	const char *ssh_exec; /* NULL: dropbear */
 	const char *run_dir;
 	bool apply; /* change the machine we run on: host name, clock, entropy, keys */
 };

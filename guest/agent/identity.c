@@ -3,8 +3,8 @@
  * Whose D-VM this is.
  *
  * The relay sends the configuration whole each time; it is applied whole: a key that is not in it
- * any more can log in no more. `ready` goes out once both are there, a configuration and an sshd
- * that answers.
+ * any more can log in no more. `ready` goes out once both are there, a configuration and an SSH
+ * server that answers.
  */
 #include "identity.h"
 

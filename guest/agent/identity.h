@@ -24,7 +24,7 @@ int identity_init(struct identity *id, struct agent *a) _must_check_;
 void identity_fini(struct identity *id);
 /* The relay opened `config`. */
 int identity_accept(struct identity *id, struct tunnel_link *l, uint16_t channel) _must_check_;
-/* sshd answers, or never will (`failure`: static text). */
+/* The SSH server answers, or never will (`failure`: static text). */
 void identity_ssh_state(struct identity *id, bool up, const char *failure);
 /* The name of target number `n`, NULL if there is none. */
 const char *identity_target(const struct identity *id, size_t n);

@@ -110,7 +110,7 @@ static void usage(FILE *to)
 	fputs("usage: agent [--fd N] [--ssh-exec COMMAND] [--run DIR] [--no-config-apply]\n"
 	      "  --fd N              speak on the open fd N instead of the virtio port " PORT_NAME
 	      "\n"
-	      "  --ssh-exec COMMAND  what serves a connection, instead of sshd\n"
+	      "  --ssh-exec COMMAND  what serves a connection, instead of dropbear\n"
 	      "  --run DIR           sockets and keys (default: /run/dvm)\n"
 	      "  --no-config-apply   change nothing of this machine (host name, clock, devices)\n",
 	      to);

@@ -2,10 +2,11 @@
 /*
  * SSH connections.
  *
- * Every `ssh` channel is served by its own `sshd -i` on a socket pair. sshd's start (its libraries,
- * its keys) is a large part of a login in an emulated machine, so one is always kept started and
- * waiting: the spare. Its greeting, readable on our end, is also how we know that "sshd answers
- * from now on".
+ * Every `ssh` channel is served by its own `dropbear -i` on a socket pair. A server's start (its
+ * libraries, its keys) is part of a login that counts in an emulated machine, so one is always kept
+ * started and waiting: the spare. Its greeting, readable on our end, is also how we know that the
+ * SSH server answers from now on. A server gives its client five minutes to log in, from its own
+ * start on: a spare that has waited for a while is replaced by a new one.
  */
 #include "ssh.h"
 
@@ -29,13 +30,16 @@
 #define CHUNK_BYTES 32768
 #define FAILURES_MAX 5
 #define AGAIN_AFTER (300 * USEC_PER_MSEC)
+/* Not while the login that took the last one is still going on. */
+#define SPARE_AFTER (2 * USEC_PER_SEC)
+#define SPARE_AGE_MAX (120 * USEC_PER_SEC)
 
 struct connection {
 	struct list list;
 	struct ssh *ssh;
 	struct chan chan;
-	struct source source; /* sshd */
-	struct buf in;	      /* from the relay, to sshd */
+	struct source source; /* server */
+	struct buf in;	      /* from the relay, to server */
 	bool in_eof;	      /* the relay sends no more */
 	bool dead;
 };
@@ -46,12 +50,22 @@ extern char **environ;
  */
 static int server_start(struct ssh *s)
 {
-	static char *const sshd[] = {
-		"/usr/sbin/sshd", "-i", "-e", "-f", "/etc/ssh/sshd_config", "-o",
-		"LogLevel=ERROR", NULL
-	};
+	/* The one server of its own that the client talks to; no passwords; never times out; a
+	 * window for a link that is fast but for the emulation. */
+	static char *const dropbear[] = { "/usr/sbin/dropbear",
+					  "-i",
+					  "-s",
+					  "-r",
+					  "/run/dvm/host_key",
+					  "-W",
+					  "1048576",
+					  "-K",
+					  "0",
+					  "-I",
+					  "0",
+					  NULL };
 	char *const shell[] = { "/bin/sh", "-c", (char *)s->agent->options.ssh_exec, NULL };
-	char *const *argv = s->agent->options.ssh_exec ? shell : sshd;
+	char *const *argv = s->agent->options.ssh_exec ? shell : dropbear;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none;
@@ -87,7 +101,7 @@ static void spare_failed(struct ssh *s)
 	source_close(&s->spare);
 	s->spare_answers = false;
 	s->failures++;
-	log_warn("sshd does not start (%d. time)", s->failures);
+	log_warn("the SSH server does not start (%d. time)", s->failures);
 	if (s->failures == FAILURES_MAX) {
 		identity_ssh_state(&s->agent->identity, false, "the SSH server does not start");
 	}
@@ -106,6 +120,7 @@ static void spare_ready(struct source *source, uint32_t events)
 	} else if (n > 0) {
 		s->spare_answers = true;
 		s->failures = 0;
+		timer_arm(&s->agent->loop, &s->again, SPARE_AGE_MAX);
 		identity_ssh_state(&s->agent->identity, true, NULL);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		spare_failed(s);
@@ -117,7 +132,7 @@ static void spare_start(struct ssh *s)
 	int fd = server_start(s);
 
 	if (fd < 0) {
-		log_err("sshd: %s", strerror(-fd));
+		log_err("SSH server: %s", strerror(-fd));
 		spare_failed(s);
 		return;
 	}
@@ -130,9 +145,13 @@ static void spare_start(struct ssh *s)
 	}
 }
 
+/* After one that failed, was taken, or has grown old. */
 static void spare_again(struct timer *t)
 {
-	spare_start(container_of(t, struct ssh, again));
+	struct ssh *s = container_of(t, struct ssh, again);
+
+	source_close(&s->spare);
+	spare_start(s);
 }
 
 static void connection_end(struct connection *c, const char *reason)
@@ -142,7 +161,7 @@ static void connection_end(struct connection *c, const char *reason)
 	c->dead = true;
 }
 
-/* Gives the relay credit for what sshd has taken. */
+/* Gives the relay credit for what the server has taken. */
 static void connection_credit(struct connection *c)
 {
 	uint64_t taken = tunnel_link_rx_offset(c->chan.link, c->chan.number) - buf_len(&c->in);
@@ -221,7 +240,7 @@ static void on_data(struct chan *chan, const uint8_t *p, size_t len)
 
 static void on_writable(struct chan *chan)
 {
-	/* ssh_prepare() watches sshd again */
+	/* ssh_prepare() watches the server again */
 }
 
 static void on_eof(struct chan *chan)
@@ -257,7 +276,7 @@ static int take_server(struct ssh *s)
 	}
 	source_watch(&s->spare, 0);
 	fd = TAKE_FD(s->spare.fd);
-	timer_arm(&s->agent->loop, &s->again, s->agent->options.ssh_exec ? 0 : AGAIN_AFTER);
+	timer_arm(&s->agent->loop, &s->again, s->agent->options.ssh_exec ? 0 : SPARE_AFTER);
 	return fd;
 }
 
@@ -275,7 +294,7 @@ int ssh_accept(struct ssh *s, struct tunnel_link *l, uint16_t channel)
 	}
 	fd = take_server(s);
 	if (fd < 0) {
-		log_err("sshd: %s", strerror(-fd));
+		log_err("SSH server: %s", strerror(-fd));
 		free(c);
 		return tunnel_link_refuse(l, channel, "internal");
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SSH connections: one sshd for each `ssh` channel. */
+/* SSH connections: one SSH server for each `ssh` channel. */
 #pragma once
 
 #include <sys/types.h>
@@ -13,9 +13,9 @@ struct ssh {
 	struct agent *agent;
 	struct list connections;
 	size_t n_connections;
-	struct source spare; /* our end of the sshd that waits for the next connection */
+	struct source spare; /* our end of the server that waits for the next connection */
 	bool spare_answers;  /* its greeting has been seen */
-	struct timer again;  /* start a spare again, after one that failed */
+	struct timer again;  /* start a spare again */
 	int failures;	     /* in a row */
 };
 

@@ -112,6 +112,21 @@ static bool random_is_ready(void)
 	return getrandom(&byte, 1, GRND_NONBLOCK) == 1;
 }
 
+/* The kernel's command line has `norandmaps`: an emulator that finds a library's code at the same
+ * address in the next process need not translate it again. Once the user is in, addresses are
+ * random as ever. */
+static void randomize_addresses(void)
+{
+	int fd = open("/proc/sys/kernel/randomize_va_space", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "2", 1) != 1) {
+		say("addresses stay as they are: %m, ignoring");
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 /* What nobody waits for, in a child, once the first login is likely over. */
 static void later(void)
 {
@@ -120,6 +135,7 @@ static void later(void)
 
 	if (fork() == 0) {
 		poll(NULL, 0, LATER_AFTER_MS);
+		randomize_addresses();
 		pci_probe_rest();
 		execv(modprobe[0], modprobe);
 		_exit(1);
@@ -152,7 +168,6 @@ int main(void)
 	}
 	mount_all(late_mounts, sizeof(late_mounts) / sizeof(late_mounts[0]));
 	mkdir("/run/dvm", 0755);
-	mkdir("/run/sshd", 0755);
 	mkdir("/run/lock", 01777);
 	if (sethostname("dvm", 3) < 0) {
 		say("host name: %m, ignoring");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvm proxy: stdin and stdout joined to the D-VM's sshd, for OpenSSH's ProxyCommand. */
+/* dvm proxy: stdin and stdout joined to the D-VM's SSH server, for OpenSSH's ProxyCommand. */
 #include <poll.h>
 #include <string.h>
 
@@ -163,7 +163,7 @@ static const struct option_def options[] = { OPTION_END };
 const struct command cmd_proxy = {
 	.name = "proxy",
 	.words = "SESSION",
-	.summary = "join stdin and stdout to a D-VM's sshd, for OpenSSH's ProxyCommand",
+	.summary = "join stdin and stdout to a D-VM's SSH server, for OpenSSH's ProxyCommand",
 	.options = options,
 	.run = run,
 };

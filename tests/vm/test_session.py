@@ -43,6 +43,23 @@ def test_plain_ssh_works_through_ssh_config(cloud, session, tmp_path):
     assert result.stdout.strip() == session
 
 
+def test_files_go_there_and_back_with_scp_and_sftp(cloud, session, tmp_path):
+    config, sent = tmp_path / "config", tmp_path / "sent"
+    config.write_text(cloud.dvm("ssh-config").stdout)
+    sent.write_bytes(bytes(range(256)) * 4096)
+    there = f"root@{session}.dvm:/tmp/there"
+    for old in ([], ["-O"]):
+        dvmtest.run("scp", *old, "-q", "-F", config, sent, there, env=cloud.env)
+        dvmtest.run("scp", *old, "-q", "-F", config, there, tmp_path / "back", env=cloud.env)
+        assert (tmp_path / "back").read_bytes() == sent.read_bytes()
+        (tmp_path / "back").unlink()
+
+
+def test_a_terminal_gets_a_shell_with_the_words_of_welcome(cloud, session):
+    out = cloud.dvm("ssh", "-o", "RequestTTY=force", session, input="echo $LANG; exit\n").stdout
+    assert "target help" in out and "C.UTF-8" in out
+
+
 def test_another_host_key_is_refused(cloud, session, tmp_path):
     known = tmp_path / "known"
     dvmtest.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key")
