@@ -156,6 +156,13 @@ void buf_clear(struct buf *b)
 	buf_consume(b, buf_len(b));
 }
 
+void buf_give_back(struct buf *b)
+{
+	if (b->head == b->tail && b->cap_bytes > BUF_QUIET_BYTES) {
+		buf_fini(b);
+	}
+}
+
 ssize_t buf_read_fd(struct buf *b, int fd, size_t max)
 {
 	size_t len = MIN(max, buf_room(b));

@@ -47,6 +47,10 @@ void buf_consume(struct buf *b, size_t len);
 /* Drops all but the first `len` bytes; `len` must be <= buf_len(). */
 void buf_truncate(struct buf *b, size_t len);
 void buf_clear(struct buf *b);
+/* For a queue of which there are many that are quiet: memory of more than BUF_QUIET_BYTES is given
+ * back if it is empty. */
+#define BUF_QUIET_BYTES 1024
+void buf_give_back(struct buf *b);
 /* One read()/write() on a non-blocking fd: bytes moved, 0 at end of file (read only), -errno
  * (-EAGAIN). */
 ssize_t buf_read_fd(struct buf *b, int fd, size_t max);

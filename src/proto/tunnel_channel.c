@@ -10,7 +10,7 @@
 
 static struct channel *channel_look(const struct tunnel_link *l, uint16_t number)
 {
-	struct channel *ch = number <= TUNNEL_CHANNEL_LAST ? l->channels[number] : NULL;
+	struct channel *ch = channel_at(l, number);
 
 	return ch && !ch->closed ? ch : NULL;
 }
@@ -39,7 +39,7 @@ static int link_free_number(const struct tunnel_link *l, uint16_t *ret)
 	for (unsigned i = 0; i < TUNNEL_CHANNELS_MAX; i++) {
 		unsigned number = (first + i) % TUNNEL_CHANNELS_MAX * 2 + offset;
 
-		if (!l->channels[number]) {
+		if (!channel_at(l, (uint16_t)number)) {
 			*ret = (uint16_t)number;
 			return 0;
 		}
@@ -75,11 +75,16 @@ int tunnel_link_open(struct tunnel_link *l, const char *service, uint8_t mode, u
 	ch->state = CHANNEL_ASKED;
 	ch->mode = mode;
 	ch->rx_limit = window;
-	r = link_put(l, &f);
+	r = channel_put(l, f.channel, ch);
 	if (r < 0) {
 		return r;
 	}
-	l->channels[f.channel] = TAKE_PTR(ch);
+	r = link_put(l, &f);
+	if (r < 0) {
+		l->channels[f.channel] = NULL;
+		return r;
+	}
+	TAKE_PTR(ch);
 	l->last_opened = f.channel;
 	*ret_channel = f.channel;
 	return 0;

@@ -125,8 +125,9 @@ static void link_serve_starved(struct tunnel_link *l)
 {
 	uint16_t first = l->last_served;
 
-	for (unsigned i = 1; i <= TUNNEL_CHANNEL_LAST; i++) {
-		uint16_t number = (uint16_t)((first + i - 1) % TUNNEL_CHANNEL_LAST + 1);
+	/* writable() may make the table longer: what is new has not waited. */
+	for (unsigned i = 1, n = l->n_slots; i < n; i++) {
+		uint16_t number = (uint16_t)((first + i - 1) % (n - 1) + 1);
 		struct channel *ch = l->channels[number];
 
 		/* Half of it free: neither a frame for each few bytes sent, nor an output that runs
@@ -146,6 +147,7 @@ void tunnel_link_output_sent(struct tunnel_link *l, size_t len)
 {
 	link_count_sent(l, len);
 	buf_consume(&l->out, len);
+	buf_give_back(&l->out);
 	if (l->in_writable) {
 		l->sent_again = true;
 		return;
@@ -159,6 +161,24 @@ void tunnel_link_output_sent(struct tunnel_link *l, size_t len)
 }
 
 /* Start and end */
+
+int channel_put(struct tunnel_link *l, uint16_t number, struct channel *ch)
+{
+	if (number >= l->n_slots) {
+		unsigned twice = MIN(2 * l->n_slots, TUNNEL_CHANNEL_LAST + 1u);
+		unsigned n = MAX(twice, number + 1u);
+		struct channel **longer = realloc(l->channels, n * sizeof(*longer));
+
+		if (!longer) {
+			return -ENOMEM;
+		}
+		memset(longer + l->n_slots, 0, (n - l->n_slots) * sizeof(*longer));
+		l->channels = longer;
+		l->n_slots = n;
+	}
+	l->channels[number] = ch;
+	return 0;
+}
 
 void channel_drop(struct tunnel_link *l, uint16_t number)
 {
@@ -192,7 +212,7 @@ static void link_forget(struct tunnel_link *l)
 	l->up = false;
 	l->starts++;
 	l->forgetting = true;
-	for (uint16_t n = 1; n <= TUNNEL_CHANNEL_LAST; n++) {
+	for (uint16_t n = 1; n < l->n_slots; n++) {
 		if (l->channels[n]) {
 			channel_end(l, n, "relay-lost");
 		}
@@ -245,9 +265,10 @@ struct tunnel_link *tunnel_link_free(struct tunnel_link *l)
 		return NULL;
 	}
 	assert(!l->in_input && !l->in_writable && !l->forgetting);
-	for (uint16_t n = 1; n <= TUNNEL_CHANNEL_LAST; n++) {
+	for (uint16_t n = 1; n < l->n_slots; n++) {
 		channel_drop(l, n);
 	}
+	free(l->channels);
 	buf_fini(&l->in);
 	buf_fini(&l->out);
 	free(l);
@@ -321,8 +342,10 @@ static int handle_hello(struct tunnel_link *l, const struct tunnel_frame *f)
 static int handle_open(struct tunnel_link *l, const struct tunnel_frame *f)
 {
 	struct channel *ch;
+	int r;
 
-	if (f->channel > TUNNEL_CHANNEL_LAST || is_ours(l, f->channel) || l->channels[f->channel]) {
+	if (f->channel > TUNNEL_CHANNEL_LAST || is_ours(l, f->channel) ||
+	    channel_at(l, f->channel)) {
 		return -EPROTO;
 	}
 	ch = calloc(1, sizeof(*ch));
@@ -332,7 +355,11 @@ static int handle_open(struct tunnel_link *l, const struct tunnel_frame *f)
 	ch->state = CHANNEL_ASKING;
 	ch->mode = f->open.mode;
 	ch->tx_limit = f->open.limit; /* from the start that we shall name */
-	l->channels[f->channel] = ch;
+	r = channel_put(l, f->channel, ch);
+	if (r < 0) {
+		free(ch);
+		return r;
+	}
 	l->ops->open(l, f->channel, f->open.service, f->open.mode, f->open.from, l->user);
 	return 0;
 }
@@ -487,7 +514,7 @@ static int link_handle(struct tunnel_link *l, const struct tunnel_frame *f)
 	default:
 		break;
 	}
-	ch = f->channel <= TUNNEL_CHANNEL_LAST ? l->channels[f->channel] : NULL;
+	ch = channel_at(l, f->channel);
 	if (ch) {
 		return handle_channel_frame(l, ch, f);
 	}
@@ -569,6 +596,7 @@ static int link_input(struct tunnel_link *l, const uint8_t *p, size_t len)
 		}
 		buf_consume(&l->in, used);
 	}
+	buf_give_back(&l->in);
 	return 0;
 }
 

@@ -50,7 +50,10 @@ struct tunnel_link {
 	/* Numbers are taken in turn, so that a stale one does not hit a new channel. */
 	uint16_t last_opened;
 	uint16_t last_served;
-	struct channel *channels[TUNNEL_CHANNEL_LAST + 1]; /* by number; [0] stays empty */
+	/* By number, [0] stays empty. No longer than the numbers in use made it: most links have
+	 * one channel, and there are many links. */
+	struct channel **channels;
+	unsigned n_slots;
 };
 
 static inline uint64_t add_saturated(uint64_t a, uint64_t b)
@@ -66,4 +69,12 @@ int link_put_value(struct tunnel_link *l, enum tunnel_type type, uint16_t number
 		   uint64_t value) _must_check_;
 /* Bytes of DATA frames, with their headers, that the output takes now. */
 size_t link_space(const struct tunnel_link *l);
+/* NULL for a number that is free. */
+static inline struct channel *channel_at(const struct tunnel_link *l, uint16_t number)
+{
+	return number < l->n_slots ? l->channels[number] : NULL;
+}
+
+/* Under a free number, at most TUNNEL_CHANNEL_LAST. -ENOMEM. */
+int channel_put(struct tunnel_link *l, uint16_t number, struct channel *ch) _must_check_;
 void channel_drop(struct tunnel_link *l, uint16_t number);

@@ -20,6 +20,7 @@
 
 /* Two sockets, and two kernel pipes while both ways hold something. */
 #define PIPE_FILES 6
+#define OTHER_FILES 256 /* of what is neither a user nor a pipe */
 
 struct pipe {
 	struct relay *relay;
@@ -43,7 +44,10 @@ static void pipe_free(struct pipe *p)
 
 static size_t pipes_max(const struct relay *relay)
 {
-	return MIN((size_t)PIPES_MAX, relay->files_max / 2 / PIPE_FILES);
+	size_t files = relay->files_max / 2;
+
+	files = files > OTHER_FILES ? files - OTHER_FILES : 0;
+	return MIN((size_t)PIPES_MAX, files / PIPE_FILES);
 }
 
 static bool is_stream_socket(int fd)

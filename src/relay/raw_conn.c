@@ -91,6 +91,7 @@ static void out_write(struct raw_conn *r)
 			return;
 		}
 	}
+	buf_give_back(&r->out);
 	if (r->channel.conn) {
 		channel_window(&r->channel, RAW_WINDOW - buf_len(&r->out));
 	}

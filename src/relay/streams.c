@@ -4,8 +4,9 @@
  *
  * Theory of operation: a connection is a stranger until its first line names a ticket; then it
  * becomes a user's connection, a raw one in front of a user's connection, or an end of a pipe. A
- * stranger that says nothing is gone after 5 s, and while there are as many as there may be no
- * other is let in.
+ * stranger that says nothing is gone after 5 s, or when as many have come after it as there may be:
+ * whoever has a ticket shows it at once. While there are as many users as there may be nobody is
+ * let in.
  */
 /* #syscalls: accept4 recvfrom read write socketpair close epoll_ctl fcntl */
 #include "streams.h"
@@ -26,6 +27,7 @@
 #include "user_conn.h"
 
 #define FIRST_LINE_MAX 64
+#define RAW_FILES 3 /* the connection, and a socket pair behind it */
 #define FIRST_LINE_USEC (5 * USEC_PER_SEC)
 
 struct streams {
@@ -34,6 +36,7 @@ struct streams {
 	sd_event_source *io;
 	struct list strangers, users;
 	size_t n_strangers, n_users;
+	size_t n_files; /* of users */
 };
 
 struct stranger {
@@ -48,11 +51,12 @@ struct user {
 	struct streams *streams;
 	struct user_conn *conn;
 	struct raw_conn *raw; /* NULL for one that speaks frames */
+	size_t n_files;
 };
 
 static void streams_watch(struct streams *s)
 {
-	bool full = s->n_strangers >= STREAMS_STRANGERS_MAX || s->n_users >= STREAMS_USERS_MAX;
+	bool full = s->n_users >= STREAMS_USERS_MAX || s->n_files >= s->relay->files_max / 2;
 
 	if (sd_event_source_set_enabled(s->io, full ? SD_EVENT_OFF : SD_EVENT_ON) < 0) {
 		log_warn("cannot wait for streams, ignoring");
@@ -73,6 +77,7 @@ static void user_free(struct user *u)
 {
 	list_del(&u->of_streams);
 	u->streams->n_users--;
+	u->streams->n_files -= u->n_files;
 	raw_conn_free(u->raw);
 	user_conn_free(u->conn);
 	free(u);
@@ -136,6 +141,8 @@ static int user_new_take(struct streams *s, int fd, const struct grant *grant)
 	u->streams = s;
 	list_add_tail(&s->users, &u->of_streams);
 	s->n_users++;
+	u->n_files = grant->raw ? RAW_FILES : 1;
+	s->n_files += u->n_files;
 	err = user_start(u, fd, grant);
 	if (err < 0) {
 		user_free(u);
@@ -270,6 +277,9 @@ static int stranger_new_take(struct streams *s, int fd)
 	if (!st) {
 		close_fd(fd);
 		return -ENOMEM;
+	}
+	if (s->n_strangers >= STREAMS_STRANGERS_MAX) {
+		stranger_free(container_of(s->strangers.next, struct stranger, of_streams));
 	}
 	st->streams = s;
 	st->fd = fd;

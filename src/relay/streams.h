@@ -4,8 +4,8 @@
 
 #include "relay.h"
 
-#define STREAMS_STRANGERS_MAX 16 /* have not shown a ticket yet */
-#define STREAMS_USERS_MAX 64
+#define STREAMS_STRANGERS_MAX 64 /* have not shown a ticket yet */
+#define STREAMS_USERS_MAX 10240	 /* fewer where half of the relay's fds are not enough for them */
 
 struct streams;
 

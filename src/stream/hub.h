@@ -22,7 +22,7 @@
 #include "tunnel.h"
 #include "typist.h"
 
-#define HUB_READERS_MAX 256
+#define HUB_READERS_MAX 10240
 /* What the writer may have in the queue; the queue itself holds more, as a former writer's bytes
  * may be in it. */
 #define HUB_INPUT_WINDOW ((size_t)16 * 1024)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A console with three readers and a recording, against a stream without a policy in the same relay.
+"""A console with three readers and a recording, against a stream without a policy, and against conserver.
 
 usage: tests/bench/console.py [--rounds N]
 """
@@ -9,25 +9,29 @@ import argparse
 import json
 import os
 import pathlib
+import select
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "lib"))
 import bench  # noqa: E402
+import peers  # noqa: E402
 import relay  # noqa: E402
 from peer import DIALER, LIVE, Tunnel  # noqa: E402
 
 RING_BYTES = 64 << 20  # a reader that lags by so much does not lose
 BYTES = 64 << 20
+CONSERVER_BYTES = 8 << 20
 READERS = 3
 
 
-def load(kind, offset, guest, state, readers):
+def load(kind, offset, guest, state, readers, size=BYTES):
     fds = [guest.fileno(), state, *(r.fileno() for r in readers)]
-    command = [bench.BUILD / "tests/bench/console_load", kind, BYTES, offset, *fds]
+    command = [bench.BUILD / "tests/bench/console_load", kind, size, offset, *fds]
     done = subprocess.run([str(w) for w in command], pass_fds=[fd for fd in fds if fd >= 0], stdout=subprocess.PIPE,
                           check=True, timeout=120)
     return json.loads(done.stdout)
@@ -73,8 +77,63 @@ class Console:
         self.console.stop()
 
 
+class Conserver:
+    """conserver with its log, and three of its clients that watch."""
+
+    PORT = 7782
+
+    def __init__(self, folder):
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(folder + "/guest")
+        listener.listen(1)
+        listener.settimeout(20)
+        with open(folder + "/conserver.cf", "w") as f:
+            f.write(f"""
+config * {{ }}
+default * {{ logfile {folder}/log; rw *; master 127.0.0.1; }}
+console bench {{ type uds; uds {folder}/guest; }}
+access * {{ trusted 127.0.0.1; }}
+""")
+        self.server = subprocess.Popen(
+            ["/usr/sbin/conserver", "-C", folder + "/conserver.cf", "-p", str(self.PORT), "-P", "/dev/null", "-M",
+             "127.0.0.1"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.guest, _ = listener.accept()
+        listener.close()
+        peers.wait_for(lambda: peers.Ssh._answers(self.PORT), "conserver does not listen")
+        self.clients = [
+            subprocess.Popen(["console", "-M", "127.0.0.1", "-p", str(self.PORT), "-l", "root", "-s", "bench"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            for _ in range(READERS)]
+        self._greet()
+
+    def _greet(self):
+        """Until each client has got what the guest says, behind its own words."""
+        waiting = {client.stdout.fileno(): b"" for client in self.clients}
+        deadline = time.monotonic() + 20
+        while waiting:
+            if time.monotonic() > deadline:
+                raise TimeoutError("conserver's clients get nothing")
+            self.guest.sendall(b"?")
+            for fd in select.select(list(waiting), [], [], 0.05)[0]:
+                waiting[fd] += os.read(fd, 4096)
+            waiting = {fd: text for fd, text in waiting.items() if b"?" not in text.replace(b"c?", b"")}
+        self.guest.sendall(b"\n")
+        for client in self.clients:
+            while not os.read(client.stdout.fileno(), 4096).endswith(b"\n"):
+                pass
+
+    def measure(self):
+        return load("raw", 0, self.guest, -1, [client.stdout for client in self.clients], CONSERVER_BYTES)
+
+    def stop(self):
+        for process in [*self.clients, self.server]:
+            process.terminate()
+            process.wait(timeout=20)
+        self.guest.close()
+
+
 def measure(rounds):
-    raw = {"mib_s": {"console": [], "pipe": []}, "cpu_s_gib": {"console's relay": [], "session's relay": [], "pipe": []}}
+    raw = {"mib_s": {"console": [], "pipe": [], "conserver": []}, "cpu_s_gib": {"console's relay": [], "session's relay": [], "pipe": []}}
     for number in range(rounds):
         print(f"console: round {number + 1} of {rounds}", file=sys.stderr)
         # Anew for each round: a recording has its limit, and begins with what is kept.
@@ -99,11 +158,17 @@ def measure(rounds):
             for sock in readers + [near, far, console.guest]:
                 sock.close()
             console.stop()
+            conserver = Conserver(folder)
+            raw["mib_s"]["conserver"].append(conserver.measure()["mib_s"])
+            conserver.stop()
     values = raw["mib_s"]
     return [bench.row(
         "console-throughput", "console with three readers and a recording", "MiB/s",
         statistics.median(values["console"]), "a stream without a policy", statistics.median(values["pipe"]), ">= 0.6",
-        bench.rounds_ratio(values["console"], values["pipe"]))], raw
+        bench.rounds_ratio(values["console"], values["pipe"])), bench.row(
+        "console-throughput-conserver", "console with three readers and a recording", "MiB/s",
+        statistics.median(values["console"]), "conserver, the same", statistics.median(values["conserver"]), ">= 1",
+        bench.rounds_ratio(values["console"], values["conserver"]))], raw
 
 
 def main():

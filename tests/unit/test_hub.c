@@ -394,7 +394,8 @@ static void read_only_source(void **state)
 static void readers_are_bounded(void **state)
 {
 	struct fixture *f = *state;
-	struct hub_reader *r[HUB_READERS_MAX], *more = NULL;
+	static struct hub_reader *r[HUB_READERS_MAX];
+	struct hub_reader *more = NULL;
 	struct seen s = { 0 };
 
 	for (size_t i = 0; i < HUB_READERS_MAX; i++) {
