@@ -40,9 +40,9 @@ struct console_place {
 };
 void console_place_fini(struct console_place *place);
 
-/* Everything of struct domain_info but uuid, state and sizes; `ret_place` (may be NULL) is the first
- * serial port, else the first console, of that very run. -EBADMSG for XML that is not a domain,
- * -ENOMEM. */
+/* Everything of struct domain_info but uuid, state and sizes; `ret_place` (may be NULL) is the
+ * first serial port, else the first console, of that very run. -EBADMSG for XML that is not a
+ * domain, -ENOMEM. */
 int domain_xml_read(const char *xml, struct domain_info *ret,
 		    struct console_place *ret_place) _must_check_;
 /* A D-VM's tunnel socket; -ENOENT if the XML has none. */

@@ -5,13 +5,16 @@
  * Theory of operation: whatever the fd has is read at once into the hub. A file gives no event when
  * it grows and cannot be opened again from here: it is looked at every 100 ms. The ring remembers
  * which file it was and where its first byte stands in the stream, so that a relay started anew
- * reads on at the very byte.
+ * reads on at the very byte. Each look begins a little before the place where the last one ended:
+ * when that is not there any more, or is not what the ring has, the file was cut and written anew,
+ * however long it is by now.
  */
 /* #syscalls: read write pread64 fstat newfstatat epoll_ctl close */
 #include "hub_source.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
@@ -23,6 +26,7 @@
 #define READS_PER_TURN 8 /* then others on the loop have their turn */
 #define READS_AT_END 1024
 #define POLL_USEC (100 * USEC_PER_MSEC)
+#define OVERLAP_BYTES ((size_t)512)
 
 struct hub_source {
 	struct hub *hub;
@@ -33,19 +37,18 @@ struct hub_source {
 	sd_event_source *timer, *turn; /* when typing goes on; NULL for a file */
 	const struct hub_source_ops *ops;
 	void *user;
-	uint64_t position; /* in the file */
+	uint64_t device, inode; /* of the file */
+	uint64_t position;	/* in the file */
 };
 
 /* Reads up to `reads` times: 1 when more may be there, 0 when not for now, -errno, -EPIPE at the
- * end of a stream. */
-static int source_read(struct hub_source *s, unsigned reads)
+ * end. */
+static int stream_read(struct hub_source *s, unsigned reads)
 {
 	uint8_t bytes[READ_BYTES];
 
 	for (unsigned i = 0; i < reads; i++) {
-		bool file = s->kind == HUB_SOURCE_FILE;
-		ssize_t n = file ? pread(s->fd, bytes, sizeof(bytes), (off_t)s->position)
-				 : read(s->fd, bytes, sizeof(bytes));
+		ssize_t n = read(s->fd, bytes, sizeof(bytes));
 
 		if (n < 0 && errno == EINTR) {
 			continue;
@@ -54,12 +57,77 @@ static int source_read(struct hub_source *s, unsigned reads)
 			return errno == EAGAIN ? 0 : -errno;
 		}
 		if (n == 0) {
-			return file ? 0 : -EPIPE;
+			return -EPIPE;
 		}
-		s->position += (uint64_t)n;
 		hub_feed(s->hub, bytes, (size_t)n);
 	}
 	return 1;
+}
+
+/* The file's first byte is the stream's next. */
+static void file_begin(struct hub_source *s)
+{
+	struct ring_origin o = { .device = s->device,
+				 .inode = s->inode,
+				 .base = ring_head(hub_ring(s->hub)) };
+
+	s->position = 0;
+	ring_origin_set(hub_ring(s->hub), &o);
+}
+
+static bool ring_ends_with(const struct ring *ring, const uint8_t *p, size_t len)
+{
+	uint64_t head = ring_head(ring);
+
+	while (len > 0) {
+		const uint8_t *bytes;
+		size_t part = MIN(ring_peek(ring, head - len, &bytes), len);
+
+		if (memcmp(bytes, p, part) != 0) {
+			return false;
+		}
+		p += part;
+		len -= part;
+	}
+	return true;
+}
+
+/* As stream_read(), but a file has no end. */
+static int growth_read(struct hub_source *s, unsigned reads)
+{
+	const struct ring *ring = hub_ring(s->hub);
+	uint8_t bytes[OVERLAP_BYTES + READ_BYTES];
+
+	for (unsigned i = 0; i < reads; i++) {
+		uint64_t kept = ring_head(ring) - ring_floor(ring);
+		uint64_t known = MIN(s->position, kept);
+		size_t old = (size_t)MIN(known, (uint64_t)OVERLAP_BYTES);
+		ssize_t n = pread(s->fd, bytes, sizeof(bytes), (off_t)(s->position - old));
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n < 0) {
+			return -errno;
+		}
+		if ((size_t)n < old || !ring_ends_with(ring, bytes, old)) {
+			/* What stood there between our last look and the cut is not known. */
+			hub_lost_some(s->hub);
+			file_begin(s);
+			continue;
+		}
+		if ((size_t)n == old) {
+			return 0;
+		}
+		s->position += (uint64_t)n - old;
+		hub_feed(s->hub, bytes + old, (size_t)n - old);
+	}
+	return 1;
+}
+
+static int source_read(struct hub_source *s, unsigned reads)
+{
+	return s->kind == HUB_SOURCE_FILE ? growth_read(s, reads) : stream_read(s, reads);
 }
 
 /* The one place that says what of the input goes now, and what is waited for. */
@@ -141,37 +209,26 @@ static int on_stream(sd_event_source *source, int fd, uint32_t revents, void *us
 }
 
 /* Finds the place in the file: where the ring's stream left it, or its start. True when nothing was
- * lost. */
-static bool file_seek(struct hub_source *s, const struct stat *st)
+ * lost, as far as can be told before it is read. */
+static bool file_seek(struct hub_source *s)
 {
-	struct ring *ring = hub_ring(s->hub);
-	uint64_t head = ring_head(ring);
+	uint64_t head = ring_head(hub_ring(s->hub));
 	struct ring_origin o;
 
-	ring_origin_get(ring, &o);
-	if (o.inode != 0 && o.inode == st->st_ino && o.device == st->st_dev && o.base <= head &&
-	    head - o.base <= (uint64_t)st->st_size) {
+	ring_origin_get(hub_ring(s->hub), &o);
+	if (o.inode != 0 && o.inode == s->inode && o.device == s->device && o.base <= head) {
 		s->position = head - o.base;
 		return true;
 	}
-	s->position = 0;
-	o = (struct ring_origin){ .device = st->st_dev, .inode = st->st_ino, .base = head };
-	ring_origin_set(ring, &o);
+	file_begin(s);
 	return false;
 }
 
 static int on_poll(sd_event_source *source, uint64_t now, void *user)
 {
 	struct hub_source *s = user;
-	struct stat st;
-	int r;
+	int r = growth_read(s, READS_PER_TURN);
 
-	if (fstat(s->fd, &st) == 0 && (uint64_t)st.st_size < s->position) {
-		/* It was cut: what stood between our last look and that is not known. */
-		ring_mark(hub_ring(s->hub));
-		(void)file_seek(s, &st);
-	}
-	r = source_read(s, READS_PER_TURN);
 	if (r < 0 || sd_event_source_set_time_relative(source, r > 0 ? 0 : POLL_USEC) < 0 ||
 	    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0) {
 		sd_event_source_set_enabled(source, SD_EVENT_OFF);
@@ -194,6 +251,7 @@ static void on_no_input(void *user)
 
 static int source_start(struct hub_source *s, sd_event *event, const struct hub_source_options *o)
 {
+	struct ring_origin none = { 0 };
 	struct stat st;
 	int err;
 
@@ -204,12 +262,14 @@ static int source_start(struct hub_source *s, sd_event *event, const struct hub_
 		if (!S_ISREG(st.st_mode)) {
 			return -EINVAL;
 		}
+		s->device = st.st_dev;
+		s->inode = st.st_ino;
 		err = sd_event_add_time_relative(event, &s->event, CLOCK_MONOTONIC, 0, 0, on_poll,
 						 s);
 		if (err < 0) {
 			return err;
 		}
-		hub_source_up(s->hub, false, file_seek(s, &st) || o->fresh, on_no_input, NULL);
+		hub_source_up(s->hub, false, file_seek(s) || o->fresh, on_no_input, NULL);
 		return 0;
 	}
 	err = fd_set_nonblock(s->fd);
@@ -228,6 +288,8 @@ static int source_start(struct hub_source *s, sd_event *event, const struct hub_
 	if (err < 0) {
 		return err;
 	}
+	/* With what it says the place in a file that was followed before is no longer known. */
+	ring_origin_set(hub_ring(s->hub), &none);
 	hub_source_up(s->hub, s->writable, o->fresh, on_input, s);
 	on_input(s);
 	return 0;
@@ -268,7 +330,9 @@ struct hub_source *hub_source_free(struct hub_source *s)
 	if (!s) {
 		return NULL;
 	}
-	(void)source_read(s, READS_AT_END);
+	if (source_read(s, READS_AT_END) > 0) {
+		hub_lost_some(s->hub);
+	}
 	sd_event_source_disable_unref(s->event);
 	sd_event_source_disable_unref(s->timer);
 	sd_event_source_disable_unref(s->turn);

@@ -90,6 +90,16 @@ static int method_hello(struct method_call *c)
 	return 0;
 }
 
+static json_t *status_file(const struct ring *ring)
+{
+	struct ring_origin o;
+
+	ring_origin_get(ring, &o);
+	return o.inode == 0 ? json_null()
+			    : json_pack("{s:I, s:I}", "device", (json_int_t)o.device, "inode",
+					(json_int_t)o.inode);
+}
+
 static json_t *status_hub(const struct relay *relay)
 {
 	struct ring *ring;
@@ -98,11 +108,12 @@ static json_t *status_hub(const struct relay *relay)
 		return json_null();
 	}
 	ring = hub_ring(relay->hub);
-	return json_pack("{s:I, s:I, s:b, s:b, s:I, s:b}", "offset", (json_int_t)ring_head(ring),
-			 "kept", (json_int_t)(ring_head(ring) - ring_floor(ring)), "source",
+	return json_pack("{s:I, s:I, s:b, s:b, s:I, s:b, s:o}", "offset",
+			 (json_int_t)ring_head(ring), "kept",
+			 (json_int_t)(ring_head(ring) - ring_floor(ring)), "source",
 			 hub_has_source(relay->hub), "writable", hub_writable(relay->hub),
 			 "readers", (json_int_t)hub_readers(relay->hub), "writer",
-			 hub_has_writer(relay->hub));
+			 hub_has_writer(relay->hub), "file", status_file(ring));
 }
 
 static json_t *status_upstreams(const struct relay *relay)

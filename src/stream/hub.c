@@ -106,15 +106,22 @@ static bool break_over(struct hub *h, bool done)
 	return true;
 }
 
+void hub_lost_some(struct hub *h)
+{
+	/* Before the first byte of all nothing can have been lost. */
+	if (ring_head(h->ring) > 0) {
+		ring_mark(h->ring);
+		readers_wake(h);
+	}
+}
+
 void hub_source_up(struct hub *h, bool writable, bool fresh, void (*input_ready)(void *user),
 		   void *user)
 {
 	bool was = h->source;
 
-	/* Before the first byte of all nothing can have been lost. */
-	if (!fresh && ring_head(h->ring) > 0) {
-		ring_mark(h->ring);
-		readers_wake(h);
+	if (!fresh) {
+		hub_lost_some(h);
 	}
 	h->source = true;
 	h->source_writable = writable;

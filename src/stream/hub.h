@@ -9,9 +9,10 @@
  * there is no source it is dropped, so that it does not reach the next guest. When it goes, and
  * when a break is due among it, says the typist.
  *
- * Callbacks run inside hub_feed(), hub_source_up(), hub_source_down(), hub_input_sent(),
- * hub_reader_new(), hub_reader_take() and hub_reader_free(), for readers other than the one passed.
- * They may call every function of readers but hub_reader_new() and hub_reader_free().
+ * Callbacks run inside hub_feed(), hub_lost_some(), hub_source_up(), hub_source_down(),
+ * hub_input_sent(), hub_reader_new(), hub_reader_take() and hub_reader_free(), for readers other
+ * than the one passed. They may call every function of readers but hub_reader_new() and
+ * hub_reader_free().
  */
 #pragma once
 
@@ -64,6 +65,8 @@ void hub_source_up(struct hub *h, bool writable, bool fresh, void (*input_ready)
 		   void *user);
 void hub_source_down(struct hub *h);
 void hub_feed(struct hub *h, const void *p, size_t len);
+/* The source is still there, but an unknown number of its bytes is not. */
+void hub_lost_some(struct hub *h);
 struct buf *hub_input(struct hub *h);
 /* Takes `len` bytes off the input queue. */
 void hub_input_sent(struct hub *h, size_t len);

@@ -225,7 +225,7 @@ def test_status_and_faults(console):
     status = relay.status()
     assert status["name"] == "v-console" and status["pid"] == relay.process.pid
     assert status["hub"] == {"offset": 0, "kept": 0, "source": True, "writable": True,
-                             "readers": 0, "writer": False}
+                             "readers": 0, "writer": False, "file": None}
     assert status["agent"] == "none" and status["host_key"] is None
     assert status["upstreams"] == [] and status["records"] == [] and status["grants"] == 0
     for method, params, code in [
@@ -563,6 +563,44 @@ def test_file_source(relays, tmp_path):
     relay.source(next_file, kind="file", fresh=True)
     expect(tunnel, channel, b"meanwhile\n<0>new\nrest\nother\n")
     os.close(next_file)
+    os.close(reading)
+
+
+def test_file_that_was_cut_is_found_out_whatever_its_length(relays, tmp_path):
+    relay = relays("v-cut")
+    relay.ring()
+    path = tmp_path / "console.log"
+    path.write_bytes(b"old " * 300)
+    reading = os.open(path, os.O_RDONLY)
+    relay.source(reading, kind="file")
+    tunnel, channel = relay.reader("r")
+    expect(tunnel, channel, b"old " * 300)
+    status = relay.call("status")["hub"]
+    assert status["file"] == {"device": os.stat(path).st_dev, "inode": os.stat(path).st_ino}
+    # Longer than it was, before anybody looks again.
+    relay.kill()
+    with open(path, "wb") as f:
+        f.write(b"new " * 500)
+    relay.start()
+    relay.ring()
+    relay.source(reading, kind="file", fresh=True)
+    tunnel, channel = relay.reader("r", source=1200)
+    expect(tunnel, channel, b"<0>" + b"new " * 500)
+    # As long as it was.
+    with open(path, "r+b") as f:
+        f.write(b"odd " * 500)
+    expect(tunnel, channel, b"<0>" + b"new " * 500 + b"<0>" + b"odd " * 500)
+
+    # A stream in between: where the file was left is no place in it any more.
+    guest, end = socket.socketpair()
+    relay.source(end.fileno(), fresh=True)
+    end.close()
+    guest.sendall(b"x" * 100)
+    relay.wait_status(lambda st: st["hub"]["offset"] == 1200 + 4000 + 100)
+    assert relay.call("status")["hub"]["file"] is None
+    relay.source(reading, kind="file", fresh=False)
+    relay.wait_status(lambda st: st["hub"]["offset"] == 1200 + 4000 + 100 + 2000)
+    guest.close()
     os.close(reading)
 
 
