@@ -24,6 +24,8 @@ struct ws {
 	struct buf *in, *payload, *out;
 	bool control; /* a control frame is coming in */
 	bool text;
+	bool ended; /* the close frame was ours, not wslay's */
+	enum ws_role role;
 	int error;
 };
 
@@ -108,6 +110,7 @@ int ws_new(enum ws_role role, struct ws **ret)
 		free(w);
 		return -ENOMEM;
 	}
+	w->role = role;
 	/* Messages are passed on as they come and never gathered, so their length does not matter.
 	 */
 	wslay_event_config_set_no_buffering(w->event, 1);
@@ -140,10 +143,29 @@ static int drain(struct ws *w, struct buf *out)
 	return r != 0 ? (w->error < 0 ? w->error : -EPIPE) : 0;
 }
 
+/* For a frame that cannot be: wslay would close without a code. */
+static int end_of_protocol(struct ws *w, struct buf *out)
+{
+	uint8_t frame[8] = { 0x88, 2 };
+	size_t len = 2;
+
+	if (w->role == WS_CLIENT) {
+		frame[1] |= 0x80; /* masked, with zeros: there is nothing in it to hide */
+		len += 4;
+	}
+	frame[len++] = WS_PROTOCOL >> 8;
+	frame[len++] = WS_PROTOCOL & 0xff;
+	w->ended = true;
+	return buf_append(out, frame, len);
+}
+
 int ws_input(struct ws *w, struct buf *in, struct buf *payload, struct buf *out)
 {
 	int r;
 
+	if (w->ended) {
+		return -EPIPE;
+	}
 	w->in = in;
 	w->payload = payload;
 	w->error = 0;
@@ -157,6 +179,10 @@ int ws_input(struct ws *w, struct buf *in, struct buf *payload, struct buf *out)
 	}
 	if (w->text) {
 		r = ws_close(w, WS_POLICY, out);
+		return r < 0 ? r : -EPIPE;
+	}
+	if (r == WSLAY_ERR_CALLBACK_FAILURE) {
+		r = end_of_protocol(w, out);
 		return r < 0 ? r : -EPIPE;
 	}
 	r = drain(w, out);
@@ -182,6 +208,9 @@ static int queue(struct ws *w, uint8_t opcode, const void *p, size_t len, struct
 	const struct wslay_event_msg message = { .opcode = opcode, .msg = p, .msg_length = len };
 	int r;
 
+	if (w->ended) {
+		return -EPIPE;
+	}
 	if (buf_room(out) < len + WS_OVERHEAD) {
 		return -ENOBUFS;
 	}
@@ -204,7 +233,7 @@ int ws_ping(struct ws *w, struct buf *out)
 
 int ws_close(struct ws *w, enum ws_code code, struct buf *out)
 {
-	if (wslay_event_get_close_sent(w->event)) {
+	if (w->ended || wslay_event_get_close_sent(w->event)) {
 		return 0;
 	}
 	if (wslay_event_queue_close(w->event, code, NULL, 0) == WSLAY_ERR_NOMEM) {

@@ -748,6 +748,109 @@ def test_garbage_frames(gate):
     assert gate.get("/a")[0] == 200
 
 
+def ws_frame(opcode, payload=b"", fin=True, mask=b"\1\2\3\4", rsv=0):
+    """A frame as a client sends it; mask None: as only a server may."""
+    head = bytes([fin << 7 | rsv << 4 | opcode])
+    bit = 0x80 if mask else 0
+    if len(payload) < 126:
+        head += bytes([bit | len(payload)])
+    elif len(payload) < 65536:
+        head += bytes([bit | 126]) + struct.pack(">H", len(payload))
+    else:
+        head += bytes([bit | 127]) + struct.pack(">Q", len(payload))
+    if mask:
+        head += mask
+        payload = bytes(c ^ mask[i % 4] for i, c in enumerate(payload))
+    return head + payload
+
+
+def ws_receive(s):
+    """One frame of a server's: opcode, payload."""
+    head = receive_exactly(s, 2)
+    assert head[0] & 0x70 == 0 and head[1] & 0x80 == 0
+    length = head[1] & 0x7F
+    if length >= 126:
+        length = int.from_bytes(receive_exactly(s, 2 if length == 126 else 8), "big")
+    return head[0] & 15, receive_exactly(s, length)
+
+
+def receive_exactly(s, length):
+    data = b""
+    while len(data) < length:
+        more = s.recv(length - len(data))
+        assert more, "the gate closed the connection"
+        data += more
+    return data
+
+
+@contextlib.contextmanager
+def raw_stream(gate, name):
+    with gate.connect() as s:
+        s.sendall(handshake(gate.dvmd.ticket(name, raw=True)))
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += receive_exactly(s, 1)
+        assert answer_of(head)[0] == 101
+        yield s
+
+
+def test_fragments_and_pings_between_them(gate):
+    gate.relay("v-frames", echo)
+    with raw_stream(gate, "v-frames") as s:
+        s.sendall(ws_frame(2, b"one ", fin=False) + ws_frame(9, b"are you there?") + ws_frame(0, b"two ", fin=False) +
+                  ws_frame(10, b"unasked") + ws_frame(0, b"", fin=False) + ws_frame(0, b"three"))
+        data, pongs = b"", []
+        while len(data) < 13 or not pongs:
+            opcode, payload = ws_receive(s)
+            assert opcode in (2, 10)
+            if opcode == 2:
+                data += payload
+            else:
+                pongs.append(payload)
+        assert data == b"one two three" and pongs == [b"are you there?"]
+        # a frame in bytes, and one that is larger than every buffer on the way
+        for byte in ws_frame(2, b"slowly"):
+            s.sendall(bytes([byte]))
+        large = os.urandom(3 * MIB)
+        sender = threading.Thread(target=s.sendall, args=[ws_frame(2, large, mask=b"\0\0\0\0")])
+        sender.start()
+        data = b""
+        while len(data) < 6 + len(large):
+            data += ws_receive(s)[1]
+        sender.join()
+        assert data == b"slowly" + large
+        s.sendall(ws_frame(8, struct.pack(">H", 1000)))
+        assert ws_receive(s) == (8, struct.pack(">H", 1000))
+
+
+@pytest.mark.parametrize("wrong", [
+    ws_frame(2, b"hello", mask=None),
+    ws_frame(9, b"p" * 126),
+    ws_frame(9, b"p", fin=False),
+    ws_frame(0, b"continues nothing"),
+    ws_frame(2, b"a", fin=False) + ws_frame(2, b"begins in the middle of another"),
+    ws_frame(2, b"x", rsv=4),
+    ws_frame(3, b"x"),
+    ws_frame(11, b"x"),
+    b"\x82\xff" + b"\xff" * 8 + b"\0\0\0\0",
+], ids=["unmasked", "long-ping", "ping-in-parts", "continuation", "two-at-once", "reserved-bit", "reserved-data",
+        "reserved-control", "negative-length"])
+def test_frames_against_the_rules(gate, wrong):
+    """Each ends its stream with a code that says so, after what was right before it, and no other."""
+    gate.relay("v-wrong", echo)
+    with raw_stream(gate, "v-wrong") as other, raw_stream(gate, "v-wrong") as s:
+        s.sendall(ws_frame(2, b"right"))
+        assert ws_receive(s) == (2, b"right")
+        s.sendall(wrong)
+        opcode, payload = ws_receive(s)
+        while opcode == 2:
+            opcode, payload = ws_receive(s)
+        assert (opcode, payload[:2]) == (8, struct.pack(">H", 1002))
+        assert read_all(s) == b""
+        other.sendall(ws_frame(2, b"not disturbed"))
+        assert ws_receive(other) == (2, b"not disturbed")
+
+
 # ---- streams in frames, by the command line's own client
 
 

@@ -174,17 +174,18 @@ static void test_rules_are_kept(void **state)
 	static const struct {
 		const char *bytes;
 		size_t len;
-		unsigned code; /* 0: a close frame without one */
+		unsigned code;
 	} cases[] = {
-		{ "\x82\x01x", 3, WS_PROTOCOL },		       /* not masked */
-		{ "\x81\x81\0\0\0\0x", 7, WS_POLICY },		       /* text */
-		{ "\xc2\x81\0\0\0\0x", 7, WS_PROTOCOL },	       /* reserved bit */
-		{ "\x83\x81\0\0\0\0x", 7, WS_PROTOCOL },	       /* reserved opcode */
-		{ "\x80\x81\0\0\0\0x", 7, WS_PROTOCOL },	       /* continues nothing */
-		{ "\x09\x81\0\0\0\0x", 7, 0 },			       /* ping in fragments */
-		{ "\x89\xfe\0\x7e\0\0\0\0", 8, 0 },		       /* ping too long */
-		{ "\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10, 0 }, /* length beyond 2^63 */
-		{ "\x82\xfe\0\x01\0\0\0\0x", 9, 0 },		       /* length not the shortest */
+		{ "\x82\x01x", 3, WS_PROTOCOL },	      /* not masked */
+		{ "\x81\x81\0\0\0\0x", 7, WS_POLICY },	      /* text */
+		{ "\xc2\x81\0\0\0\0x", 7, WS_PROTOCOL },      /* reserved bit */
+		{ "\x83\x81\0\0\0\0x", 7, WS_PROTOCOL },      /* reserved opcode */
+		{ "\x80\x81\0\0\0\0x", 7, WS_PROTOCOL },      /* continues nothing */
+		{ "\x09\x81\0\0\0\0x", 7, WS_PROTOCOL },      /* ping in fragments */
+		{ "\x89\xfe\0\x7e\0\0\0\0", 8, WS_PROTOCOL }, /* ping too long */
+		{ "\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10,
+		  WS_PROTOCOL },			       /* length beyond 2^63 */
+		{ "\x82\xfe\0\x01\0\0\0\0x", 9, WS_PROTOCOL }, /* length not the shortest */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
