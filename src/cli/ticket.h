@@ -7,7 +7,7 @@
 
 struct ticket_request {
 	const char *path; /* /v1/vms/VM/streams or /v1/sessions/SESSION/streams */
-	const char *kind; /* "console", "ssh" */
+	const char *kind; /* "console", "vnc", "ssh" */
 	const char *mode; /* "r", "rw", "take" */
 };
 

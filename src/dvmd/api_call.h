@@ -69,7 +69,7 @@ void api_answer(struct api_call *c, unsigned status, const json_t *result,
 /* The result of a function that returns at once; takes `answer`. */
 void api_answer_take(struct api_call *c, unsigned status, int r, json_t *answer,
 		     const struct fault *fault);
-/* Other text; takes `body`. */
+/* Another type than JSON; takes `body`. */
 void api_reply_text_take(struct api_call *c, const char *type, char *body, size_t len);
 /* Leaves the request to its stream (http_request_stream()): it is still there, the call is gone. */
 void api_stream(struct api_call *c, unsigned status, const char *type, uint64_t length,

@@ -8,9 +8,9 @@
 
 static const char *const actions[] = { "on",	"off",	  "shutdown", "reboot", "reset",
 				       "pause", "resume", "nmi",      NULL };
-static const char *const vm_streams[] = { "console", NULL };
-static const char *const session_streams[] = { "console", "ssh", NULL };
-static const char *const attach_kinds[] = { "console", "disk", NULL };
+static const char *const vm_streams[] = { "console", "vnc", NULL };
+const char *const api_stream_kinds[] = { "console", "vnc", "ssh", NULL };
+static const char *const attach_kinds[] = { "console", "disk", "vnc", NULL };
 static const char *const disk_kind[] = { "disk", NULL };
 const char *const api_stream_modes[] = { "r", "rw", "take", NULL };
 const char *const api_placements[] = { "auto", "same", "other", NULL };
@@ -31,6 +31,13 @@ const struct field vm_action_fields[] = {
 	{ 0 },
 };
 
+const struct field vm_keys_fields[] = {
+	{ .name = "keys", .type = FIELD_STRINGS, .min = 1, .max = 64, .items_min = 1, .items_max = 16,
+	  .offset = offsetof(struct body_keys, keys) },
+	{ .name = "text", .type = FIELD_STRING, .min = 1, .max = 256, .offset = offsetof(struct body_keys, text) },
+	{ 0 },
+};
+
 const struct field vm_stream_open_fields[] = {
 	{ .name = "kind", .type = FIELD_CHOICE, .required = true, .choices = vm_streams,
 	  .offset = offsetof(struct body_stream_open, kind) },
@@ -41,7 +48,7 @@ const struct field vm_stream_open_fields[] = {
 };
 
 const struct field session_stream_open_fields[] = {
-	{ .name = "kind", .type = FIELD_CHOICE, .required = true, .choices = session_streams,
+	{ .name = "kind", .type = FIELD_CHOICE, .required = true, .choices = api_stream_kinds,
 	  .offset = offsetof(struct body_stream_open, kind) },
 	{ .name = "vm", .type = FIELD_STRING, .min = 1, .max = REF_MAX,
 	  .offset = offsetof(struct body_stream_open, vm) },
@@ -56,7 +63,7 @@ const struct field session_start_fields[] = {
 	  .items_min = 1, .items_max = 8, .offset = offsetof(struct body_session_start, targets) },
 	{ .name = "stacks", .type = FIELD_NAMES, .items_max = 16,
 	  .offset = offsetof(struct body_session_start, stacks) },
-	{ .name = "attach", .type = FIELD_CHOICES, .items_max = 2, .choices = attach_kinds,
+	{ .name = "attach", .type = FIELD_CHOICES, .items_max = 3, .choices = attach_kinds,
 	  .offset = offsetof(struct body_session_start, attach) },
 	{ .name = "ssh_key", .type = FIELD_STRING, .min = 16, .max = 1000,
 	  .offset = offsetof(struct body_session_start, ssh_key) },

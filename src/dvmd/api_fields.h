@@ -11,14 +11,18 @@
 #define API_PAGE_MAX 200
 #define API_PAGE_DEFAULT 100
 
-enum api_attach { API_ATTACH_CONSOLE, API_ATTACH_DISK };
-enum api_stream_kind { API_STREAM_CONSOLE, API_STREAM_SSH };
+enum api_attach { API_ATTACH_CONSOLE, API_ATTACH_DISK, API_ATTACH_VNC };
+enum api_stream_kind { API_STREAM_CONSOLE, API_STREAM_VNC, API_STREAM_SSH };
 
 struct body_vm_adopt {
 	const char *domain, *name, *project;
 };
 struct body_vm_action {
 	int action; /* enum power_verb */
+};
+struct body_keys {
+	struct field_list keys;
+	const char *text;
 };
 struct body_stream_open { /* of a VM and of a session */
 	int kind;	  /* enum api_stream_kind */
@@ -64,6 +68,7 @@ struct body_member_set {
 union api_body {
 	struct body_vm_adopt vm_adopt;
 	struct body_vm_action vm_action;
+	struct body_keys keys;
 	struct body_stream_open stream_open;
 	struct body_session_start session_start;
 	struct body_session_renew session_renew;
@@ -84,12 +89,14 @@ struct api_query {
 	bool all;
 };
 
+extern const char *const api_stream_kinds[];
 extern const char *const api_stream_modes[];
 extern const char *const api_placements[];
 extern const char *const api_disk_modes[];
 
 extern const struct field vm_adopt_fields[];
 extern const struct field vm_action_fields[];
+extern const struct field vm_keys_fields[];
 extern const struct field vm_stream_open_fields[];
 extern const struct field session_stream_open_fields[];
 extern const struct field session_start_fields[];

@@ -17,6 +17,10 @@ void api_vm_forget(struct api_call *c);
 void api_vm_act(struct api_call *c);
 void api_domain_list(struct api_call *c);
 
+/* api_screen.c */
+void api_vm_keys(struct api_call *c);
+void api_vm_screenshot(struct api_call *c);
+
 /* api_session.c */
 void api_session_list(struct api_call *c);
 void api_session_get(struct api_call *c);

@@ -15,6 +15,8 @@ const struct api_route api_routes[] = {
 	{ "GET", "/v1/vms/{vm}", NULL, api_vm_get, no_query, NULL, 0 },
 	{ "DELETE", "/v1/vms/{vm}", "vm.release", api_vm_forget, no_query, NULL, 0 },
 	{ "POST", "/v1/vms/{vm}/actions", "vm.power", api_vm_act, no_query, vm_action_fields, 0 },
+	{ "POST", "/v1/vms/{vm}/keys", "vm.keys", api_vm_keys, no_query, vm_keys_fields, 0 },
+	{ "GET", "/v1/vms/{vm}/screenshot", "vm.screenshot", api_vm_screenshot, no_query, NULL, 0 },
 	{ "POST", "/v1/vms/{vm}/streams", "stream.open", api_vm_stream, no_query, vm_stream_open_fields, API_SECRET },
 
 	{ "GET", "/v1/sessions", NULL, api_session_list, session_list_query, NULL, 0 },

@@ -43,7 +43,7 @@ void api_session_start(struct api_call *c)
 
 	memcpy(spec.targets, body->targets.items, body->targets.n * sizeof(spec.targets[0]));
 	memcpy(spec.stacks, body->stacks.items, body->stacks.n * sizeof(spec.stacks[0]));
-	/* Consoles are always attached. */
+	/* Consoles and displays are always attached. */
 	if (body->attach & 1u << API_ATTACH_DISK) {
 		for (size_t i = 0; i < body->targets.n; i++) {
 			spec.attach[spec.n_attach++] = (struct attach_spec){

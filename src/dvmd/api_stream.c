@@ -9,7 +9,7 @@ static void open_stream(struct api_call *c, const char *session, const char *vm)
 	const struct stream_spec spec = {
 		.session = session,
 		.vm = vm,
-		.kind = body->kind == API_STREAM_SSH ? "ssh" : "console",
+		.kind = api_stream_kinds[body->kind],
 		.mode = body->kind == API_STREAM_SSH ? "rw" : api_stream_modes[body->mode],
 		.raw = body->raw,
 	};

@@ -20,5 +20,6 @@ struct dvmd {
 	struct cloud *cloud;
 	struct engine *engine;
 	struct tickets *tickets;
-	struct api *api; /* HTTP and the ticket socket (api.h) */
+	unsigned n_screenshots; /* under way (screen_ops.h) */
+	struct api *api;	/* HTTP and the ticket socket (api.h) */
 };

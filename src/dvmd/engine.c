@@ -292,14 +292,14 @@ static void apply(struct session_row *row, enum session_state next, const struct
 }
 
 /* A session's relay is another one now: what was linked to the old one is to be linked again. */
-static int wish_consoles_again(struct dvmd *d, const char *session, struct fault *fault)
+static int wish_streams_again(struct dvmd *d, const char *session, struct fault *fault)
 {
 	struct attachment_row *rows = NULL;
 	size_t n = 0;
 	int r = store_attachment_list(d->store, session, &rows, &n, fault);
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		if (rows[i].kind == ATTACHMENT_CONSOLE && rows[i].state == ATTACHMENT_ATTACHED) {
+		if (rows[i].kind != ATTACHMENT_DISK && rows[i].state == ATTACHMENT_ATTACHED) {
 			rows[i].state = ATTACHMENT_WANTED;
 			r = store_attachment_update(d->store, &rows[i], fault);
 		}
@@ -320,7 +320,7 @@ static int transition_commit(struct engine *e, const struct session_row *row,
 		r = store_session_update(d->store, row, fault);
 	}
 	if (r == 0 && event == SESSION_EV_RELAY_LOST) {
-		r = wish_consoles_again(d, row->id, fault);
+		r = wish_streams_again(d, row->id, fault);
 	}
 	if (r == 0 && from != row->state) {
 		r = events_add(d->events, "session.state", row->id, NULL, row->project,

@@ -366,8 +366,8 @@ static void attach_refused(struct run *run, struct work *w, const struct fault *
 		    fault);
 }
 
-static void console_attached(struct run *run, const json_t *result, const struct fault *fault,
-			     const char *arg)
+static void stream_attached(struct run *run, const json_t *result, const struct fault *fault,
+			    const char *arg)
 {
 	_cleanup_(work_fini) struct work w = { 0 };
 
@@ -458,14 +458,15 @@ static void disk_fenced(struct run *run, const json_t *result, const struct faul
 		 ATTACH_TIMEOUT, disk_attached, arg);
 }
 
-/* The VM's console is kept from its adoption on; should that have failed, it is made up for here.
- */
+/* The VM's console is kept from its adoption on, by the relay that its display is shown through
+ * too; should that have failed, it is made up for here. */
 static void console_kept(struct run *run, const json_t *result, const struct fault *refused,
 			 const char *arg)
 {
 	_cleanup_(work_fini) struct work w = { 0 };
 	struct target_row target;
 	struct fault fault = { 0 };
+	json_t *params;
 
 	if (work_load(run, arg, &w) < 0) {
 		return;
@@ -478,14 +479,16 @@ static void console_kept(struct run *run, const json_t *result, const struct fau
 		run_retry(run, &fault);
 		return;
 	}
-	run_call(run, "attach.console",
-		 json_pack("{s:s,s:s,s:s,s:s,s:b}", "session", run->id, "vm", w.a.vm, "name",
-			   target.name, "mode", strcmp(w.a.mode, "rw") == 0 ? "rw" : "r", "record",
-			   1),
-		 ATTACH_TIMEOUT, console_attached, arg);
+	params = json_pack("{s:s,s:s,s:s,s:s}", "session", run->id, "vm", w.a.vm, "name",
+			   target.name, "mode", strcmp(w.a.mode, "rw") == 0 ? "rw" : "r");
+	if (w.a.kind == ATTACHMENT_CONSOLE) {
+		json_object_set_new(params, "record", json_true());
+	}
+	run_call(run, w.a.kind == ATTACHMENT_CONSOLE ? "attach.console" : "attach.vnc", params,
+		 ATTACH_TIMEOUT, stream_attached, arg);
 }
 
-static void attach_console(struct run *run, const struct attachment_row *a)
+static void attach_stream(struct run *run, const struct attachment_row *a)
 {
 	struct vm_row vm;
 	struct fault fault = { 0 };
@@ -572,8 +575,8 @@ static void act_attach(struct run *run, const struct session_row *row)
 		run_retry(run, &fault);
 	} else if (a.state == ATTACHMENT_DETACHING) {
 		detach_disk(run, &a, disk_detached);
-	} else if (a.kind == ATTACHMENT_CONSOLE) {
-		attach_console(run, &a);
+	} else if (a.kind != ATTACHMENT_DISK) {
+		attach_stream(run, &a);
 	} else {
 		run_fence(run, a.vm, disk_fenced, a.id);
 	}

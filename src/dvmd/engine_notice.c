@@ -74,7 +74,8 @@ static void note(struct engine *e, const char *type, const char *session, json_t
 	events_committed(e->d->events);
 }
 
-/* The relay of a VM's console is another one: the session that has the VM links to it anew. */
+/* The relay of a VM's console and display is another one: the session that has the VM links to it
+ * anew. */
 static void console_back(struct engine *e, const char *vm)
 {
 	struct attachment_row *rows = NULL;
@@ -89,7 +90,7 @@ static void console_back(struct engine *e, const char *vm)
 	}
 	if (store_attachment_list(e->d->store, id, &rows, &n, &fault) == 0) {
 		for (size_t i = 0; i < n; i++) {
-			if (rows[i].kind == ATTACHMENT_CONSOLE && strcmp(rows[i].vm, vm) == 0 &&
+			if (rows[i].kind != ATTACHMENT_DISK && strcmp(rows[i].vm, vm) == 0 &&
 			    rows[i].state == ATTACHMENT_ATTACHED) {
 				rows[i].state = ATTACHMENT_WANTED;
 				if (attachment_commit(e, &session, &rows[i], &fault) == 0) {

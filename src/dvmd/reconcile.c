@@ -285,15 +285,19 @@ static void compare_attachments(struct engine *e, const struct session_row *row,
 				const json_t *session)
 {
 	const json_t *disks = json_object_get(session, "disks");
-	const json_t *consoles = json_object_get(session, "consoles");
+	const json_t *const there_of[] = {
+		[ATTACHMENT_CONSOLE] = json_object_get(session, "consoles"),
+		[ATTACHMENT_VNC] = json_object_get(session, "displays"),
+	};
 	struct attachment_row *rows = NULL;
 	struct fault fault = { 0 };
 	size_t n = 0;
 	int r = store_attachment_list(e->d->store, row->id, &rows, &n, &fault);
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		bool there = rows[i].kind == ATTACHMENT_DISK ? find(disks, "vm", rows[i].vm) != NULL
-							     : has_text(consoles, rows[i].vm);
+		bool there = rows[i].kind == ATTACHMENT_DISK
+				     ? find(disks, "vm", rows[i].vm) != NULL
+				     : has_text(there_of[rows[i].kind], rows[i].vm);
 
 		if (rows[i].state == ATTACHMENT_ATTACHED && !there) {
 			log_info("reconcile: %s %s of %s is missing", row->id,

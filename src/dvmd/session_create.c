@@ -170,7 +170,7 @@ static int check_attach(struct draft *draft, const struct attach_spec *a, struct
 			continue;
 		}
 		found = true;
-		/* Consoles are attached in any case. */
+		/* Consoles and displays are attached in any case. */
 		if (a->kind == ATTACHMENT_DISK) {
 			int r = check_disk(draft, i, a->mode, fault);
 
@@ -271,9 +271,14 @@ static int add_attachments(struct draft *draft, struct fault *fault)
 	for (size_t i = 0; r == 0 && i < draft->spec->n_targets; i++) {
 		/* The D-VM may do what its user may. */
 		if (draft->row.rights & (RIGHT_TYPE | RIGHT_VIEW)) {
-			r = add_attachment(draft, &draft->vms[i], ATTACHMENT_CONSOLE,
-					   draft->row.rights & RIGHT_TYPE ? "rw" : "ro", false,
+			const char *mode = draft->row.rights & RIGHT_TYPE ? "rw" : "ro";
+
+			r = add_attachment(draft, &draft->vms[i], ATTACHMENT_CONSOLE, mode, false,
 					   fault);
+			if (r == 0) {
+				r = add_attachment(draft, &draft->vms[i], ATTACHMENT_VNC, mode,
+						   false, fault);
+			}
 		}
 		if (r == 0 && draft->disk_mode[i]) {
 			r = add_attachment(draft, &draft->vms[i], ATTACHMENT_DISK,

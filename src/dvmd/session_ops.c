@@ -383,7 +383,7 @@ void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 	r = check_ready(&row, &fault);
 	if (r == 0 && spec->kind != ATTACHMENT_DISK) {
 		r = fault_set(&fault, FAULT_NOT_SUPPORTED,
-			      "Consoles are attached as long as the session is there");
+			      "Consoles and displays are attached as long as the session is there");
 	}
 	if (r == 0 && spec->mode && strcmp(spec->mode, "ro") != 0 &&
 	    strcmp(spec->mode, "rw") != 0) {
@@ -422,7 +422,7 @@ static int unwish(struct dvmd *d, const struct principal *p, const struct sessio
 	}
 	if (a.kind != ATTACHMENT_DISK) {
 		r = fault_set(fault, FAULT_NOT_SUPPORTED,
-			      "Consoles are attached as long as the session is there");
+			      "Consoles and displays are attached as long as the session is there");
 	} else if (a.state == ATTACHMENT_WANTED || a.state == ATTACHMENT_ATTACHED) {
 		a.state = ATTACHMENT_DETACHING;
 		r = record_attachment(d, p, session, &a, false, "session.detach", fault);

@@ -212,10 +212,11 @@ static void granted(const json_t *result, const struct fault *away, void *user)
 	free(o);
 }
 
-static int prepare_vm(struct opening *o, const char *ref, unsigned rights, struct fault *fault)
+static int prepare_vm(struct opening *o, const struct stream_spec *spec, unsigned rights,
+		      struct fault *fault)
 {
 	struct vm_row vm;
-	int r = access_vm(o->d, &o->who, ref, rights, "stream.open", &vm, fault);
+	int r = access_vm(o->d, &o->who, spec->vm, rights, "stream.open", &vm, fault);
 
 	if (r < 0) {
 		return r;
@@ -226,12 +227,13 @@ static int prepare_vm(struct opening *o, const char *ref, unsigned rights, struc
 	strcpy(o->relay, vm.id);
 	strcpy(o->vm, vm.id);
 	strcpy(o->project, vm.project);
-	strcpy(o->service, "console");
+	snprintf(o->service, sizeof(o->service), "%s", spec->kind);
 	return 0;
 }
 
-static int prepare_console(struct opening *o, const char *ref, struct fault *fault)
+static int prepare_target(struct opening *o, const struct stream_spec *spec, struct fault *fault)
 {
+	const char *ref = spec->vm;
 	struct target_row targets[SESSION_TARGETS_MAX];
 	size_t n = 0;
 	int r = store_target_list(o->d->store, o->session, targets, &n, fault);
@@ -239,7 +241,8 @@ static int prepare_console(struct opening *o, const char *ref, struct fault *fau
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (!ref || strcmp(ref, targets[i].vm) == 0 || strcmp(ref, targets[i].name) == 0) {
 			strcpy(o->vm, targets[i].vm);
-			snprintf(o->service, sizeof(o->service), "console/%s", targets[i].name);
+			snprintf(o->service, sizeof(o->service), "%s/%s", spec->kind,
+				 targets[i].name);
 			return 0;
 		}
 	}
@@ -272,19 +275,20 @@ static int prepare_session(struct opening *o, const struct stream_spec *spec, un
 	if (r == 0 && ssh) {
 		strcpy(o->service, "ssh");
 	} else if (r == 0) {
-		r = prepare_console(o, spec->vm, fault);
+		r = prepare_target(o, spec, fault);
 	}
 	return r;
 }
 
 static int prepare(struct opening *o, const struct stream_spec *spec, struct fault *fault)
 {
-	bool ssh = strcmp(spec->kind, "ssh") == 0, console = strcmp(spec->kind, "console") == 0;
+	bool ssh = strcmp(spec->kind, "ssh") == 0;
+	bool of_vm = strcmp(spec->kind, "console") == 0 || strcmp(spec->kind, "vnc") == 0;
 	const char *mode = ssh ? "rw" : spec->mode ?: "r";
 	unsigned rights = RIGHT_VIEW;
 
-	if (!ssh && !console) {
-		return fault_set(fault, FAULT_BAD_VALUE, "kind must be ssh or console");
+	if (!ssh && !of_vm) {
+		return fault_set(fault, FAULT_BAD_VALUE, "kind must be ssh, console or vnc");
 	}
 	if (strcmp(mode, "r") != 0 && strcmp(mode, "rw") != 0 && strcmp(mode, "take") != 0) {
 		return fault_set(fault, FAULT_BAD_VALUE, "mode must be r, rw or take");
@@ -305,7 +309,7 @@ static int prepare(struct opening *o, const struct stream_spec *spec, struct fau
 	if (ssh) {
 		return fault_set(fault, FAULT_BAD_VALUE, "Only sessions have ssh");
 	}
-	return prepare_vm(o, spec->vm, rights, fault);
+	return prepare_vm(o, spec, rights, fault);
 }
 
 void stream_open(struct dvmd *d, const struct principal *p, const struct stream_spec *spec,

@@ -16,10 +16,10 @@ struct tickets *tickets_free(struct tickets *t);
 
 struct stream_spec {
 	const char *session; /* a session's id, or NULL: */
-	const char *vm;	     /* a VM's console without a session */
-	const char *kind; /* "ssh" (sessions), "console" (of vm; in a session of target `vm`, NULL:
-			     the first) */
-	const char *mode; /* "r", "rw", "take" */
+	const char *vm;	     /* a VM's console or display without a session */
+	const char *kind;    /* "ssh" (sessions), "console", "vnc" (of vm; in a session of target
+				`vm`, NULL: the first) */
+	const char *mode;    /* "r", "rw", "take" */
 	bool raw;
 };
 

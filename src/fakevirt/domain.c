@@ -109,6 +109,8 @@ struct fake_domain *fake_domain_free(struct fake_domain *d)
 	}
 	fake_dvm_stop(d);
 	fake_port_close(&d->console);
+	fake_display_free(d->display);
+	free(d->screen);
 	sd_event_source_disable_unref(d->boot_timer);
 	for (size_t i = 0; i < d->n_disks; i++) {
 		free(d->disks[i].source);
@@ -241,7 +243,7 @@ static bool disk_in_use(const struct fake_domain *d)
 
 static int start_held(struct fake_domain *d, struct fault *fault)
 {
-	_cleanup_free_ char *path = NULL;
+	_cleanup_free_ char *path = NULL, *display = NULL;
 
 	if (disk_in_use(d)) {
 		return fault_set(fault, FAULT_VM_FENCED, "A disk of the VM is in use elsewhere");
@@ -251,6 +253,12 @@ static int start_held(struct fake_domain *d, struct fault *fault)
 	if (!path || fake_port_open(&d->console, d->f, path) < 0) {
 		return fault_set(fault, FAULT_HYPERVISOR_FAILED,
 				 "The VM's console could not be made");
+	}
+	display = strf("%s/display-%u.sock", d->f->folder, d->run);
+	if (!display || fake_display_new(d, display, &d->display) < 0) {
+		fake_port_close(&d->console);
+		return fault_set(fault, FAULT_HYPERVISOR_FAILED,
+				 "The VM's display could not be made");
 	}
 	d->console.input = on_typed;
 	buf_clear(&d->typed);
@@ -264,6 +272,7 @@ static int start_held(struct fake_domain *d, struct fault *fault)
 void fake_domain_off(struct fake_domain *d, enum domain_event_kind kind)
 {
 	d->state = DOMAIN_OFF;
+	d->display = fake_display_free(d->display);
 	d->boot_timer = sd_event_source_disable_unref(d->boot_timer);
 	fake_port_close(&d->console);
 	fake_dvm_stop(d);

@@ -57,6 +57,8 @@ struct fake_port {
 	void (*drained)(struct fake_port *p); /* may be NULL */
 };
 
+struct fake_display;
+
 struct fake_domain {
 	struct list link;
 	struct fakevirt *f;
@@ -74,6 +76,8 @@ struct fake_domain {
 	unsigned line_ms;
 	sd_event_source *boot_timer;
 	struct buf typed;
+	struct fake_display *display; /* NULL: off */
+	char *screen;		      /* path of what screenshots show; NULL: made up */
 
 	/* a D-VM */
 	char session[DVM_SESSION_MAX + 1];
@@ -109,6 +113,14 @@ int fake_disk_add(struct fake_domain *d, const json_t *params, struct fault *fau
 int fake_dvm_start(struct fake_domain *d, struct fault *fault);
 void fake_dvm_restart_agent(struct fake_domain *d);
 void fake_dvm_stop(struct fake_domain *d);
+
+/* display.c */
+int fake_display_new(struct fake_domain *d, const char *path, struct fake_display **ret);
+struct fake_display *fake_display_free(struct fake_display *v);
+const char *fake_display_path(const struct fake_display *v);
+void fake_display_key(struct fake_display *v, const json_t *codes);
+json_t *fake_display_json(const struct fake_display *v);
+int fake_screen_make(const char *path);
 
 /* methods.c, script.c */
 void fake_call(struct fakevirt *f, struct rpc_request *request, const char *method, json_t *params,

@@ -112,6 +112,55 @@ static int domain_break(struct call *c)
 	return 0;
 }
 
+static struct fake_domain *param_running(struct call *c)
+{
+	struct fake_domain *d = param_domain(c);
+
+	if (d && d->state == DOMAIN_OFF) {
+		fault_set(&c->fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+		return NULL;
+	}
+	if (d && !d->display) {
+		fault_set(&c->fault, FAULT_DISPLAY_UNSUPPORTED, "The VM has no display");
+		return NULL;
+	}
+	return d;
+}
+
+static int domain_display(struct call *c)
+{
+	const struct fake_domain *d = param_running(c);
+
+	c->result = d ? json_pack("{ss}", "path", fake_display_path(d->display)) : NULL;
+	return d ? 0 : -EREMOTEIO;
+}
+
+static int domain_screenshot(struct call *c)
+{
+	const struct fake_domain *d = param_running(c);
+	_cleanup_free_ char *made = NULL;
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	made = strf("%s/screen.png", c->f->folder);
+	if (!made || (!d->screen && fake_screen_make(made) < 0)) {
+		return fault_set(&c->fault, FAULT_HYPERVISOR_FAILED, "There is no picture");
+	}
+	c->result = json_pack("{ss}", "path", d->screen ? d->screen : made);
+	return 0;
+}
+
+static int domain_keys(struct call *c)
+{
+	const struct fake_domain *d = param_running(c);
+
+	if (d) {
+		fake_display_key(d->display, json_object_get(c->params, "codes"));
+	}
+	return d ? 0 : -EREMOTEIO;
+}
+
 static int dvm_create(struct call *c)
 {
 	_cleanup_free_ char *name = strf("dvm-%s", param(c, "session"));
@@ -231,9 +280,12 @@ static const struct {
 } methods[] = {
 	{ "domain.break", domain_break },
 	{ "domain.console", domain_console },
+	{ "domain.display", domain_display },
 	{ "domain.get", domain_get },
+	{ "domain.keys", domain_keys },
 	{ "domain.list", domain_list },
 	{ "domain.power", domain_power },
+	{ "domain.screenshot", domain_screenshot },
 	{ "dvm.create", dvm_create },
 	{ "dvm.destroy", dvm_destroy },
 	{ "dvm.disk.attach", dvm_disk_attach },

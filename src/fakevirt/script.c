@@ -248,6 +248,33 @@ static int script_input(struct fakevirt *f, json_t *params, json_t **ret, struct
 	return *ret ? 0 : fault_set(fault, FAULT_BAD_VALUE, "What was typed is no text");
 }
 
+static int script_screen(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
+{
+	struct fake_domain *d = find(f, params, fault);
+	char *path = d ? strdup(text(params, "path", "")) : NULL;
+
+	if (!path) {
+		return -EREMOTEIO;
+	}
+	free(d->screen);
+	d->screen = path;
+	return 0;
+}
+
+static int script_display(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
+{
+	struct fake_domain *d = find(f, params, fault);
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (!d->display) {
+		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	*ret = fake_display_json(d->display);
+	return 0;
+}
+
 static int script_dvm_end(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
 {
 	struct fake_domain *d = fake_dvm_find(f, text(params, "session", ""));
@@ -293,8 +320,9 @@ static const struct {
 } methods[] = {
 	{ "script.agent", script_agent },	{ "script.away", script_away },
 	{ "script.define", script_define },	{ "script.delay", script_delay },
-	{ "script.dvm_end", script_dvm_end },	{ "script.fail", script_fail },
-	{ "script.input", script_input },	{ "script.print", script_print },
+	{ "script.display", script_display },	{ "script.dvm_end", script_dvm_end },
+	{ "script.fail", script_fail },		{ "script.input", script_input },
+	{ "script.print", script_print },	{ "script.screen", script_screen },
 	{ "script.undefine", script_undefine },
 };
 

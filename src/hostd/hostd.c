@@ -15,6 +15,7 @@
 #include "methods.h"
 #include "parse.h"
 #include "server.h"
+#include "shots.h"
 
 #define WORKERS 16
 #define SOURCE_RETRY (500 * USEC_PER_MSEC)
@@ -249,6 +250,10 @@ static void on_relay_call(struct relay *r, const char *method, json_t *params,
 		console_break_start(h, relay_name(r), relay_domain(r), request);
 		return;
 	}
+	if (strcmp(method, "display.open") == 0 && relay_is_console(r)) {
+		display_open_start(h, relay_domain(r), request);
+		return;
+	}
 	if (strcmp(method, "verb") != 0 || relay_is_console(r)) {
 		fault_set(&fault, FAULT_NOT_SUPPORTED, "There is no method \"%s\"", method);
 		rpc_request_fault(request, &fault);
@@ -350,6 +355,9 @@ int hostd_open(struct hostd *h, const char *uri)
 		r = images ? image_store_new(images, &h->images) : -ENOMEM;
 	}
 	if (r == 0) {
+		r = shots_new(&h->shots);
+	}
+	if (r == 0) {
 		r = boots_new(h, &h->boots);
 	}
 	if (r == 0) {
@@ -389,4 +397,5 @@ void hostd_close(struct hostd *h)
 	h->relays = relays_free(h->relays);
 	h->server = server_free(h->server);
 	h->images = image_store_free(h->images);
+	h->shots = shots_free(h->shots);
 }

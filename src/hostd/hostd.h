@@ -25,6 +25,7 @@ struct relays;
 struct server;
 struct image_store;
 struct boots;
+struct shots;
 
 struct hostd {
 	sd_event *event;
@@ -35,6 +36,7 @@ struct hostd {
 	bool root;		    /* we may give processes users of their own */
 	struct hypervisor *hv;
 	struct image_store *images;
+	struct shots *shots;
 	/* the rest belongs to the loop's thread */
 	struct relays *relays;
 	struct server *server;

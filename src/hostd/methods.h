@@ -10,7 +10,9 @@ extern const struct op_method console_methods[]; /* console.* */
 extern const struct op_method image_methods[];	 /* image.* */
 extern const struct op_method session_methods[]; /* dvm.*, session.*, attach.console */
 extern const struct op_method disk_methods[];	 /* attach.disk, detach.disk */
-extern const struct op_method stream_methods[];	 /* stream.*, recording.* */
+extern const struct op_method
+	display_methods[]; /* domain.screenshot, screenshot.read, domain.keys */
+extern const struct op_method stream_methods[]; /* stream.*, recording.* */
 
 /* Brings the console's relay in line with the domain: gives it the source, opened anew where the
  * domain was started since, or tells it that there is none. `fresh`: the domain has not run since
@@ -21,6 +23,10 @@ void console_refresh_start(struct hostd *h, const char *vm);
 /* Answers `request`: a serial break on the console of that relay's VM. In the loop's thread. */
 void console_break_start(struct hostd *h, const char *vm, const char *domain,
 			 struct rpc_request *request);
+
+/* A connection to the domain's display, for its relay: the answer to the request has it. In the
+ * loop's thread. */
+void display_open_start(struct hostd *h, const char *domain, struct rpc_request *request);
 
 /* Verifies the default image ahead of its first use, which need not wait for it then. In the loop's
  * thread. */

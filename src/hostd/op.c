@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "failpoint.h"
 #include "log.h"
 
@@ -27,7 +28,8 @@ void op_reply(struct op *op)
 	if (op->status < 0) {
 		rpc_request_fault(request, &op->fault);
 	} else {
-		rpc_request_reply(request, op->result ? json_incref(op->result) : NULL);
+		rpc_request_reply_fds(request, op->result ? json_incref(op->result) : NULL, &op->fd,
+				      op->fd >= 0 ? 1 : 0);
 	}
 }
 
@@ -49,6 +51,7 @@ static void op_done(void *arg)
 	if (op->hostd->stopping && op->hostd->ops_running == 0) {
 		sd_event_exit(op->hostd->event, 0);
 	}
+	close_fd(op->fd);
 	json_decref(op->params);
 	json_decref(op->result);
 	free(op);
@@ -76,6 +79,7 @@ void op_start(struct hostd *h, const struct op_method *method, json_t *params,
 		.params = params,
 		.request = request,
 		.method = method,
+		.fd = -1,
 		/* when it is never run: */
 		.status = -EREMOTEIO,
 	};

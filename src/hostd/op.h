@@ -22,6 +22,7 @@ struct op {
 	struct fault fault;
 	struct rpc_request *request; /* NULL: dvm-hostd's own */
 	const struct op_method *method;
+	int fd;	    /* goes with the answer; -1: none */
 	int status; /* of run() */
 };
 

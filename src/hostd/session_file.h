@@ -8,6 +8,7 @@
  * - created: the D-VM was started once; when it is not there later, it is lost, not missing
  * - agent: the configuration that the agent is to have, as dvmd gave it
  * - consoles: a list of {vm, name, mode, record}; no mode: rw
+ * - displays: a list of {vm, name, mode}; may be missing
  * - disks: a list of {vm, domain, index, mode, disks}; in `disks`, for each of the target's:
  *   {serial, source, format, block, readonly, lent}, `lent` as of lend.h
  */

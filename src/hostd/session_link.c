@@ -239,46 +239,64 @@ static bool has_string(const json_t *list, const char *text)
 }
 
 /* Whether the relay has the link as it is to be. */
-static bool console_linked(const json_t *status, const char *name, const char *mode)
+static bool is_linked(const json_t *status, const char *service, const char *name, const char *mode)
 {
 	const json_t *item;
 	size_t i;
 
 	json_array_foreach(json_object_get(status, "upstreams"), i, item)
 	{
-		if (strcmp(session_string(item, "name"), name) == 0) {
+		if (strcmp(session_string(item, "service"), service) == 0 &&
+		    strcmp(session_string(item, "name"), name) == 0) {
 			return strcmp(session_string(item, "mode"), mode) == 0;
 		}
 	}
 	return false;
 }
 
+/* The session's relay, joined to a service of the VM's, if `status` lacks it. */
+static int service_link(struct hostd *h, const char *session, const char *service,
+			const json_t *entry, const json_t *status, struct fault *fault)
+{
+	const char *vm = session_string(entry, "vm"), *name = session_string(entry, "name");
+	const char *mode = strcmp(session_string(entry, "mode"), "r") == 0 ? "r" : "rw";
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (is_linked(status, service, name, mode)) {
+		return 0;
+	}
+	if (!relay_exists(h, vm, NULL)) {
+		return fault_set(fault, FAULT_NOT_ATTACHED, "The VM's console is not kept");
+	}
+	r = relay_need(h, vm, NULL, fault);
+	if (r == 0) {
+		/* What the session's relay is to refuse, the VM's refuses too. */
+		r = stream_connect(h, vm, service, strcmp(mode, "r") == 0 ? "r" : "take", &fd,
+				   fault);
+	}
+	if (r == 0) {
+		r = relay_call(
+			h, session, "upstream.link",
+			json_pack("{ssssss}", "service", service, "name", name, "mode", mode), fd,
+			-1, NULL, fault);
+	}
+	return r;
+}
+
+int session_display_link(struct hostd *h, const char *session, const json_t *display,
+			 const json_t *status, struct fault *fault)
+{
+	return service_link(h, session, "vnc", display, status, fault);
+}
+
 /* One console of the session: link and recording, as far as `status` lacks them. */
 int session_console_link(struct hostd *h, const char *session, const json_t *console,
 			 const json_t *status, struct fault *fault)
 {
-	const char *vm = session_string(console, "vm"), *name = session_string(console, "name");
-	const char *mode = strcmp(session_string(console, "mode"), "r") == 0 ? "r" : "rw";
-	int r = 0;
+	const char *name = session_string(console, "name");
+	int r = service_link(h, session, "console", console, status, fault);
 
-	if (!console_linked(status, name, mode)) {
-		_cleanup_close_ int fd = -1;
-
-		if (!relay_exists(h, vm, NULL)) {
-			return fault_set(fault, FAULT_NOT_ATTACHED, "The VM's console is not kept");
-		}
-		r = relay_need(h, vm, NULL, fault);
-		if (r == 0) {
-			/* What the session's relay is to refuse, the console's refuses too. */
-			r = stream_connect(h, vm, "console", strcmp(mode, "r") == 0 ? "r" : "take",
-					   &fd, fault);
-		}
-		if (r == 0) {
-			r = relay_call(h, session, "upstream.link",
-				       json_pack("{ssss}", "name", name, "mode", mode), fd, -1,
-				       NULL, fault);
-		}
-	}
 	if (r == 0 && json_is_true(json_object_get(console, "record")) &&
 	    !has_string(json_object_get(status, "records"), name)) {
 		r = record_open(h, session, name, fault);
@@ -290,7 +308,7 @@ int session_console_link(struct hostd *h, const char *session, const json_t *con
 int session_link(struct hostd *h, const char *session, const json_t *state, struct fault *fault)
 {
 	json_auto_t *status = NULL;
-	const json_t *console;
+	const json_t *console, *display;
 	struct fault later;
 	size_t i;
 	int r;
@@ -307,6 +325,13 @@ int session_link(struct hostd *h, const char *session, const json_t *state, stru
 		if (session_console_link(h, session, console, status, &later) < 0) {
 			/* Comes again with the console's own relay. */
 			log_warn("%s: console %s: %s", session, session_string(console, "name"),
+				 later.message);
+		}
+	}
+	json_array_foreach(json_object_get(state, "displays"), i, display)
+	{
+		if (session_display_link(h, session, display, status, &later) < 0) {
+			log_warn("%s: display %s: %s", session, session_string(display, "name"),
 				 later.message);
 		}
 	}

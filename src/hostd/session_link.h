@@ -16,5 +16,8 @@ int session_link(struct hostd *h, const char *session, const json_t *state, stru
 /* One entry of "consoles", as far as the relay's `status` lacks it. */
 int session_console_link(struct hostd *h, const char *session, const json_t *console,
 			 const json_t *status, struct fault *fault);
+/* One entry of "displays", likewise. */
+int session_display_link(struct hostd *h, const char *session, const json_t *display,
+			 const json_t *status, struct fault *fault);
 /* Params of agent.link and agent.config. */
 json_t *session_agent_config(const char *session, const json_t *state);

@@ -112,10 +112,10 @@ static int state_begin(struct op *op, const char *session, json_t **ret)
 			return r;
 		}
 		pthread_mutex_lock(&uid_lock); /* until the choice stands in the file */
-		state = json_pack("{sssOsIsIsOsIsbs[]s[]}", "image", image.id, "stacks", stacks,
+		state = json_pack("{sssOsIsIsOsIsbs[]s[]s[]}", "image", image.id, "stacks", stacks,
 				  "memory_mib", (json_int_t)memory_mib, "vcpus", (json_int_t)vcpus,
 				  "agent", agent, "uid", (json_int_t)uid_choose(op->hostd, session),
-				  "created", 0, "consoles", "disks");
+				  "created", 0, "consoles", "displays", "disks");
 		r = state ? session_save(op->hostd, session, state, &op->fault) : op_no_memory(op);
 		pthread_mutex_unlock(&uid_lock);
 	}
@@ -266,6 +266,45 @@ static int attach_console(struct op *op)
 	return r;
 }
 
+static int attach_vnc(struct op *op)
+{
+	struct hostd *h = op->hostd;
+	const char *session = op_string(op, "session", session_id_valid);
+	const char *vm = op_string(op, "vm", vm_id_valid);
+	const char *name = op_string(op, "name", name_valid);
+	const char *mode = op_string(op, "mode", console_mode_valid);
+	json_auto_t *state = NULL, *status = NULL;
+	json_t *display;
+	int r;
+
+	if (!session || !vm || !name || !mode) {
+		return -EREMOTEIO;
+	}
+	r = session_load(h, session, &state, &op->fault);
+	if (r < 0) {
+		return r;
+	}
+	display = json_pack("{ssssss}", "vm", vm, "name", name, "mode", mode);
+	if (!json_object_get(state, "displays")) {
+		json_object_set_new(state, "displays", json_array());
+	}
+	session_entry_remove(state, "displays", vm);
+	if (json_array_append_new(json_object_get(state, "displays"), display) < 0) {
+		return op_no_memory(op);
+	}
+	r = session_save(h, session, state, &op->fault);
+	if (r == 0) {
+		r = relay_need(h, session, NULL, &op->fault);
+	}
+	if (r == 0) {
+		r = relay_call(h, session, "status", NULL, -1, -1, &status, &op->fault);
+	}
+	if (r == 0) {
+		r = session_display_link(h, session, display, status, &op->fault);
+	}
+	return r;
+}
+
 /* --- session.release, session.list
  * ----------------------------------------------------------------------- */
 
@@ -360,16 +399,27 @@ static json_t *list_disks(const json_t *state)
 	return result;
 }
 
+static json_t *list_vms(const json_t *state, const char *list)
+{
+	json_t *result = json_array();
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(json_object_get(state, list), i, entry)
+	{
+		json_array_append(result, json_object_get(entry, "vm"));
+	}
+	return result;
+}
+
 static int list_one(const char *session, void *user)
 {
 	struct list_job *job = user;
 	const struct domain_brief *dvm = dvm_of(job->domains, session);
 	json_auto_t *state = NULL, *status = NULL;
-	json_t *consoles, *host_key;
-	const json_t *console;
+	json_t *host_key;
 	struct fault fault;
 	bool relay, agent;
-	size_t i;
 
 	if (json_object_get(job->sessions, session)) {
 		return 0;
@@ -379,17 +429,13 @@ static int list_one(const char *session, void *user)
 	}
 	relay = relay_call(job->hostd, session, "status", NULL, -1, -1, &status, &fault) == 0;
 	agent = strcmp(session_string(status, "agent"), "up") == 0;
-	consoles = json_array();
-	json_array_foreach(json_object_get(state, "consoles"), i, console)
-	{
-		json_array_append(consoles, json_object_get(console, "vm"));
-	}
 	host_key = json_object_get(status, "host_key");
-	return json_object_set_new(job->sessions, session,
-				   json_pack("{sssssbsbsO?soso}", "session", session, "dvm",
-					     dvm ? domain_state_name(dvm->state) : "none", "relay",
-					     relay, "agent", agent, "host_key", host_key, "disks",
-					     list_disks(state), "consoles", consoles));
+	return json_object_set_new(
+		job->sessions, session,
+		json_pack("{sssssbsbsO?sososo}", "session", session, "dvm",
+			  dvm ? domain_state_name(dvm->state) : "none", "relay", relay, "agent",
+			  agent, "host_key", host_key, "disks", list_disks(state), "consoles",
+			  list_vms(state, "consoles"), "displays", list_vms(state, "displays")));
 }
 
 static int session_list(struct op *op)
@@ -432,6 +478,7 @@ const struct op_method session_methods[] = {
 	{ .name = "dvm.ensure", .key = "session", .run = dvm_ensure, .finish = dvm_ensure_finish },
 	{ .name = "dvm.config", .key = "session", .run = dvm_config },
 	{ .name = "attach.console", .key = "session", .run = attach_console },
+	{ .name = "attach.vnc", .key = "session", .run = attach_vnc },
 	{ .name = "session.release",
 	  .key = "session",
 	  .run = session_release,

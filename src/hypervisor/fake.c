@@ -13,6 +13,7 @@
 
 #include "buf.h"
 #include "cleanup.h"
+#include "file.h"
 #include "hypervisor.h"
 #include "rpc.h"
 #include "rpc_peer.h"
@@ -165,6 +166,8 @@ static int info_call(struct hypervisor *hv, const char *method, json_t *params,
 			info.n_disks += r == 0;
 		}
 	}
+	strcpy(info.graphics[0], "vnc");
+	info.n_graphics = 1;
 	strcpy(info.consoles[0].type, "pty");
 	info.consoles[0].usable = true;
 	info.n_consoles = 1;
@@ -234,6 +237,48 @@ static int fake_console_open(struct hypervisor *hv, const char *domain, struct c
 static int fake_console_break(struct hypervisor *hv, const char *domain, struct fault *fault)
 {
 	return fake_call(hv, "domain.break", json_pack("{ss}", "domain", domain), NULL, fault);
+}
+
+static int fake_display_open(struct hypervisor *hv, const char *domain, int *ret_fd,
+			     struct fault *fault)
+{
+	json_auto_t *result = NULL;
+	int r;
+
+	r = fake_call(hv, "domain.display", json_pack("{ss}", "domain", domain), &result, fault);
+	return r < 0 ? r : connect_answer(result, ret_fd, fault);
+}
+
+static int fake_screenshot(struct hypervisor *hv, const char *domain, uint8_t **ret,
+			   size_t *ret_len, struct fault *fault)
+{
+	json_auto_t *result = NULL;
+	const char *path;
+	char *bytes;
+	int r;
+
+	r = fake_call(hv, "domain.screenshot", json_pack("{ss}", "domain", domain), &result, fault);
+	if (r < 0) {
+		return r;
+	}
+	path = json_string_value(json_object_get(result, "path"));
+	if (!path || file_read(path, SCREENSHOT_BYTES_MAX, &bytes, ret_len) < 0) {
+		return answer_fault(fault);
+	}
+	*ret = (uint8_t *)bytes;
+	return 0;
+}
+
+static int fake_keys_press(struct hypervisor *hv, const char *domain, const unsigned *codes,
+			   size_t n, unsigned hold_ms, struct fault *fault)
+{
+	json_t *keys = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(keys, json_integer((json_int_t)codes[i]));
+	}
+	return fake_call(hv, "domain.keys", json_pack("{ssso}", "domain", domain, "codes", keys),
+			 NULL, fault);
 }
 
 static int fake_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault)
@@ -427,6 +472,9 @@ const struct hypervisor_ops hypervisor_fake = {
 	.power = fake_power,
 	.console_open = fake_console_open,
 	.console_break = fake_console_break,
+	.display_open = fake_display_open,
+	.screenshot = fake_screenshot,
+	.keys_press = fake_keys_press,
 	.dvm_create = fake_dvm_create,
 	.dvm_destroy = fake_dvm_destroy,
 	.dvm_get = fake_dvm_get,

@@ -22,6 +22,8 @@
 #define DVM_SESSION_MAX 64
 #define DVM_OWNER_MAX 32
 #define DVM_LAYERS_MAX 16
+#define SCREENSHOT_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#define CHORD_KEYS_MAX 16
 /* virtio-blk carries 20 bytes */
 #define DISK_SERIAL_MAX 20
 
@@ -191,6 +193,18 @@ struct hypervisor_ops {
 	/* A serial break on that console, as if its line were pulled down for a moment.
 	 * FAULT_VM_NOT_RUNNING, FAULT_NOT_SUPPORTED. Not repeatable. */
 	int (*console_break)(struct hypervisor *hv, const char *domain, struct fault *fault);
+	/* A connection of its own to the domain's VNC display, past its password, if any.
+	 * FAULT_VM_NOT_RUNNING, FAULT_DISPLAY_UNSUPPORTED. */
+	int (*display_open)(struct hypervisor *hv, const char *domain, int *ret_fd,
+			    struct fault *fault);
+	/* The screen as a PNG of at most SCREENSHOT_BYTES_MAX, the caller's to free. Faults as
+	 * above. */
+	int (*screenshot)(struct hypervisor *hv, const char *domain, uint8_t **ret, size_t *ret_len,
+			  struct fault *fault);
+	/* Presses 1 to CHORD_KEYS_MAX keys (codes of Linux' input-event-codes.h), in this order,
+	 * and lets them go after `hold_ms`; may return before. */
+	int (*keys_press)(struct hypervisor *hv, const char *domain, const unsigned *codes,
+			  size_t n, unsigned hold_ms, struct fault *fault);
 
 	/* Fine when it exists already. */
 	int (*dvm_create)(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault);

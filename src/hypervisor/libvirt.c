@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "buf.h"
+#include "cleanup.h"
 #include "clock.h"
 #include "console_open.h"
 #include "domain_xml.h"
@@ -445,6 +447,185 @@ static int libvirt_console_break(struct hypervisor *hv, const char *name, struct
 							     "The VM's console can have no break");
 }
 
+/* The domain, running, and what it is made of. */
+static int running_find(struct libvirt_link *l, virConnectPtr conn, const char *name,
+			struct domain_info *ret_info, virDomainPtr *ret, struct fault *fault)
+{
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	int r = domain_find(l, conn, name, &domain, fault);
+
+	if (r == 0) {
+		r = info_fill(l, domain, ret_info, NULL, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	if (ret_info->run == 0) {
+		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	*ret = TAKE_PTR(domain);
+	return 0;
+}
+
+static int no_display(struct fault *fault)
+{
+	return fault_set(fault, FAULT_DISPLAY_UNSUPPORTED,
+			 "The VM has no display that can be opened");
+}
+
+static int libvirt_display_open(struct hypervisor *hv, const char *name, int *ret_fd,
+				struct fault *fault)
+{
+	struct libvirt_link *l = link_of(hv);
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
+	unsigned i = 0;
+	int r, fd;
+
+	r = libvirt_link_get(l, &conn, fault);
+	if (r == 0) {
+		r = running_find(l, conn, name, &info, &domain, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	while (i < info.n_graphics && strcmp(info.graphics[i], "vnc") != 0) {
+		i++;
+	}
+	if (i == info.n_graphics) {
+		return no_display(fault);
+	}
+	/* Who may come here has been decided: the password is for those who come past us. */
+	fd = virDomainOpenGraphicsFD(domain, i, VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH);
+	if (fd < 0) {
+		return libvirt_link_fault(l, fault, "open the VM's display");
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* All of a stream. -EREMOTEIO: libvirt's error; -EFBIG, -ENOMEM. */
+static int stream_read(virStreamPtr stream, uint8_t **ret, size_t *ret_len)
+{
+	_cleanup_(buf_fini) struct buf bytes;
+	uint8_t *copy;
+
+	buf_init(&bytes, SCREENSHOT_BYTES_MAX);
+	for (;;) {
+		size_t room = MIN(buf_room(&bytes), (size_t)256 * 1024);
+		uint8_t *p, more;
+		int n;
+
+		if (room == 0) {
+			n = virStreamRecv(stream, (char *)&more, 1);
+			if (n > 0) {
+				return -EFBIG;
+			}
+		} else if (buf_reserve(&bytes, room, &p) < 0) {
+			return -ENOMEM;
+		} else {
+			n = virStreamRecv(stream, (char *)p, room);
+			buf_commit(&bytes, n > 0 ? (size_t)n : 0);
+		}
+		if (n < 0) {
+			return -EREMOTEIO;
+		}
+		if (n == 0) {
+			break;
+		}
+	}
+	if (virStreamFinish(stream) < 0) {
+		return -EREMOTEIO;
+	}
+	copy = malloc(buf_len(&bytes) + 1);
+	if (!copy) {
+		return -ENOMEM;
+	}
+	memcpy(copy, buf_data(&bytes), buf_len(&bytes));
+	*ret = copy;
+	*ret_len = buf_len(&bytes);
+	return 0;
+}
+
+static int libvirt_screenshot(struct hypervisor *hv, const char *name, uint8_t **ret,
+			      size_t *ret_len, struct fault *fault)
+{
+	struct libvirt_link *l = link_of(hv);
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
+	virStreamPtr stream;
+	char *type;
+	int r;
+
+	r = libvirt_link_get(l, &conn, fault);
+	if (r == 0) {
+		r = running_find(l, conn, name, &info, &domain, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	stream = virStreamNew(conn, 0);
+	if (!stream) {
+		return libvirt_link_fault(l, fault, "take a picture of the screen");
+	}
+	type = virDomainScreenshot(domain, stream, 0, 0);
+	if (!type) {
+		virErrorPtr error = virGetLastError();
+		/* What libvirt says of a domain without a video device. */
+		bool blind = error && (error->code == VIR_ERR_OPERATION_INVALID ||
+				       error->code == VIR_ERR_OPERATION_UNSUPPORTED);
+
+		r = libvirt_link_fault(l, fault, "take a picture of the screen");
+		if (blind || info.n_graphics == 0) {
+			r = no_display(fault);
+		}
+	} else {
+		r = stream_read(stream, ret, ret_len);
+		if (r == -EREMOTEIO) {
+			libvirt_link_fault(l, fault, "take a picture of the screen");
+		} else if (r < 0) {
+			r = fault_set(fault, r == -EFBIG ? FAULT_TOO_LARGE : FAULT_INTERNAL,
+				      "The picture of the screen is too large");
+		}
+		if (r < 0) {
+			virStreamAbort(stream);
+		}
+		free(type);
+	}
+	virStreamFree(stream);
+	return r;
+}
+
+static int libvirt_keys_press(struct hypervisor *hv, const char *name, const unsigned *codes,
+			      size_t n, unsigned hold_ms, struct fault *fault)
+{
+	struct libvirt_link *l = link_of(hv);
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	unsigned keys[CHORD_KEYS_MAX];
+	int r;
+
+	static_assert(CHORD_KEYS_MAX <= VIR_DOMAIN_SEND_KEY_MAX_KEYS, "libvirt takes that many");
+	assert(n >= 1 && n <= CHORD_KEYS_MAX);
+	memcpy(keys, codes, n * sizeof(keys[0]));
+	r = libvirt_link_get(l, &conn, fault);
+	if (r == 0) {
+		r = domain_find(l, conn, name, &domain, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	if (!state_active(domain_state(domain))) {
+		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	if (virDomainSendKey(domain, VIR_KEYCODE_SET_LINUX, hold_ms, keys, (int)n, 0) < 0) {
+		return libvirt_link_fault(l, fault, "press the VM's keys");
+	}
+	return 0;
+}
+
 static int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec,
 			      struct fault *fault)
 {
@@ -716,6 +897,9 @@ const struct hypervisor_ops hypervisor_libvirt = {
 	.power = libvirt_power,
 	.console_open = libvirt_console_open,
 	.console_break = libvirt_console_break,
+	.display_open = libvirt_display_open,
+	.screenshot = libvirt_screenshot,
+	.keys_press = libvirt_keys_press,
 	.dvm_create = libvirt_dvm_create,
 	.dvm_destroy = libvirt_dvm_destroy,
 	.dvm_get = libvirt_dvm_get,

@@ -119,12 +119,14 @@ static json_t *status_hub(const struct relay *relay)
 static json_t *status_upstreams(const struct relay *relay)
 {
 	json_t *list = json_array();
+	enum upstream_service service;
 	const char *name;
 	bool writable;
 
-	for (size_t i = 0; upstream_status(relay, i, &name, &writable); i++) {
-		json_array_append_new(
-			list, json_pack("{s:s, s:s}", "name", name, "mode", writable ? "rw" : "r"));
+	for (size_t i = 0; upstream_status(relay, i, &service, &name, &writable); i++) {
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "service",
+						      upstream_service_name(service), "name", name,
+						      "mode", writable ? "rw" : "r"));
 	}
 	return list;
 }
@@ -149,13 +151,14 @@ static int method_status(struct method_call *c)
 {
 	const struct relay *r = c->relay;
 
-	c->result = json_pack(
-		"{s:s, s:I, s:o, s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "name", r->name, "pid",
-		(json_int_t)getpid(), "hub", status_hub(r), "agent", agent_state(r->agent),
-		"host_key", text_or_null(agent_host_key(r->agent)), "failed",
-		text_or_null(agent_failed(r->agent)), "upstreams", status_upstreams(r), "records",
-		status_records(r), "pipes", (json_int_t)pipes_count(r), "grants",
-		(json_int_t)grants_count(&r->grants, clock_monotonic()));
+	c->result =
+		json_pack("{s:s, s:I, s:o, s:s, s:o, s:o, s:I, s:o, s:o, s:I, s:I}", "name",
+			  r->name, "pid", (json_int_t)getpid(), "hub", status_hub(r), "agent",
+			  agent_state(r->agent), "host_key", text_or_null(agent_host_key(r->agent)),
+			  "failed", text_or_null(agent_failed(r->agent)), "displays",
+			  (json_int_t)r->n_displays, "upstreams", status_upstreams(r), "records",
+			  status_records(r), "pipes", (json_int_t)pipes_count(r), "grants",
+			  (json_int_t)grants_count(&r->grants, clock_monotonic()));
 	return c->result ? 0 : -ENOMEM;
 }
 
@@ -298,16 +301,20 @@ static int method_agent_config(struct method_call *c)
 
 static int method_upstream_link(struct method_call *c)
 {
+	enum upstream_service service;
 	const char *name;
 	int err = param_name(c, "name", &name);
 	uint8_t mode;
 
+	if (err == 0 && upstream_service_parse(param_text(c, "service"), &service) < 0) {
+		err = bad_value(c, "service");
+	}
 	if (err == 0 &&
 	    (policy_mode_parse(param_text(c, "mode"), &mode) < 0 || mode & TUNNEL_MODE_TAKE)) {
 		err = bad_value(c, "mode");
 	}
 	if (err == 0) {
-		err = upstream_link_take(c->relay, name, mode & TUNNEL_MODE_WRITE,
+		err = upstream_link_take(c->relay, service, name, mode & TUNNEL_MODE_WRITE,
 					 TAKE_FD(c->fds[0]), c->request);
 	}
 	c->later = err == 0;

@@ -111,7 +111,7 @@ static const struct channel_ops channel_ops = {
 
 static void record_resume(struct record *r)
 {
-	struct link_conn *conn = upstream_conn(r->relay, r->upstream);
+	struct link_conn *conn = upstream_conn(r->relay, UPSTREAM_CONSOLE, r->upstream);
 
 	if (!conn || r->channel.conn || recorder_stopped(r->recorder) != FAULT_NONE) {
 		return;

@@ -31,6 +31,7 @@ void relay_init(struct relay *r, sd_event *event, const char *name)
 	r->event = event;
 	r->files_max = files_max();
 	strncpy(r->name, name, RELAY_NAME_MAX);
+	list_init(&r->displays);
 	list_init(&r->upstreams);
 	list_init(&r->records);
 }

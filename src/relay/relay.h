@@ -24,7 +24,9 @@ struct relay {
 	struct control *control;
 	struct hub *hub; /* a console's relay; else NULL */
 	struct hub_source *source;
-	struct agent *agent;	   /* a session's relay; else NULL */
+	struct agent *agent;  /* a session's relay; else NULL */
+	struct list displays; /* struct display_channel: viewers of the VM's display */
+	unsigned n_displays;
 	struct list upstreams;	   /* struct upstream */
 	struct list records;	   /* struct record */
 	struct map *pipes;	   /* struct pipe by name; made with the first */

@@ -6,22 +6,25 @@
 
 #include "agent.h"
 #include "channel.h"
+#include "display_channel.h"
 #include "fault.h"
 #include "hub_channel.h"
 #include "switch.h"
 #include "upstream.h"
 
-static void console_switch(struct relay *relay, struct link_conn *conn, uint16_t id,
-			   const char *name, uint8_t mode, uint64_t from)
+static void upstream_switch(struct relay *relay, enum upstream_service service,
+			    struct link_conn *conn, uint16_t id, const char *name, uint8_t mode,
+			    uint64_t from)
 {
-	struct link_conn *to = upstream_conn(relay, name);
-	enum fault_code code = to ? upstream_mode(relay, name, mode, &mode) : FAULT_NOT_ATTACHED;
+	struct link_conn *to = upstream_conn(relay, service, name);
+	enum fault_code code =
+		to ? upstream_mode(relay, service, name, mode, &mode) : FAULT_NOT_ATTACHED;
 
 	if (code != FAULT_NONE) {
 		channel_refuse(conn, id, fault_code_name(code));
 		return;
 	}
-	switch_open(conn, id, to, "console", mode, from);
+	switch_open(conn, id, to, upstream_service_name(service), mode, from);
 }
 
 static void ssh_switch(struct relay *relay, struct link_conn *conn, uint16_t id, uint8_t mode,
@@ -42,7 +45,11 @@ void service_open(struct relay *relay, struct link_conn *conn, uint16_t id, cons
 	if (strcmp(service, "console") == 0 && relay->hub) {
 		hub_channel_open(relay->hub, conn, id, mode, from);
 	} else if (strncmp(service, "console/", 8) == 0) {
-		console_switch(relay, conn, id, service + 8, mode, from);
+		upstream_switch(relay, UPSTREAM_CONSOLE, conn, id, service + 8, mode, from);
+	} else if (strcmp(service, "vnc") == 0 && relay->hub) {
+		display_channel_open(relay, conn, id, mode);
+	} else if (strncmp(service, "vnc/", 4) == 0) {
+		upstream_switch(relay, UPSTREAM_VNC, conn, id, service + 4, mode, from);
 	} else if (strcmp(service, "ssh") == 0 && relay->agent) {
 		ssh_switch(relay, conn, id, mode, from);
 	} else {

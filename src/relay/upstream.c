@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Links from a session's relay to the console relays of its targets. */
+/* Links from a session's relay to the services of its targets' console relays. */
 #include "upstream.h"
 
 #include <errno.h>
@@ -19,11 +19,34 @@
 struct upstream {
 	struct list of_relay;
 	struct relay *relay;
+	enum upstream_service service;
 	char name[RELAY_NAME_MAX + 1];
 	bool writable;
 	struct link_conn *conn;
 	struct rpc_request *request; /* waits for the link to be up; NULL: it was */
 };
+
+static const char *const service_names[] = {
+	[UPSTREAM_CONSOLE] = "console",
+	[UPSTREAM_VNC] = "vnc",
+};
+static_assert(ARRAY_SIZE(service_names) == _UPSTREAM_SERVICE_MAX, "a name for each service");
+
+const char *upstream_service_name(enum upstream_service service)
+{
+	return service_names[service];
+}
+
+int upstream_service_parse(const char *name, enum upstream_service *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(service_names); i++) {
+		if (strcmp(service_names[i], name) == 0) {
+			*ret = (enum upstream_service)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
 
 static struct upstream *upstream_free(struct upstream *u)
 {
@@ -47,7 +70,9 @@ static void on_up(struct link_conn *c, void *user)
 	if (request) {
 		rpc_request_reply(request, json_object());
 	}
-	records_resume(u->relay, u->name);
+	if (u->service == UPSTREAM_CONSOLE) {
+		records_resume(u->relay, u->name);
+	}
 }
 
 static void on_open(struct link_conn *c, uint16_t id, const char *service, uint8_t mode,
@@ -60,7 +85,9 @@ static void on_ended(struct link_conn *c, void *user)
 {
 	struct upstream *u = user;
 
-	control_notify(u->relay->control, "upstream.lost", json_pack("{s:s}", "name", u->name));
+	control_notify(
+		u->relay->control, "upstream.lost",
+		json_pack("{s:s, s:s}", "service", service_names[u->service], "name", u->name));
 	upstream_free(u);
 }
 
@@ -70,20 +97,21 @@ static const struct link_conn_ops conn_ops = {
 	.ended = on_ended,
 };
 
-static struct upstream *upstream_find(const struct relay *relay, const char *name)
+static struct upstream *upstream_find(const struct relay *relay, enum upstream_service service,
+				      const char *name)
 {
 	struct upstream *u;
 
 	list_for_each (u, &relay->upstreams, of_relay) {
-		if (strcmp(u->name, name) == 0) {
+		if (u->service == service && strcmp(u->name, name) == 0) {
 			return u;
 		}
 	}
 	return NULL;
 }
 
-int upstream_link_take(struct relay *relay, const char *name, bool writable, int fd,
-		       struct rpc_request *request)
+int upstream_link_take(struct relay *relay, enum upstream_service service, const char *name,
+		       bool writable, int fd, struct rpc_request *request)
 {
 	const struct link_conn_options options = {
 		.kind = LINK_CONN_SOCKET,
@@ -92,7 +120,7 @@ int upstream_link_take(struct relay *relay, const char *name, bool writable, int
 		.channels_max = UPSTREAM_CHANNELS_MAX,
 	};
 	_cleanup_close_ int owned = fd;
-	struct upstream *u = upstream_find(relay, name), *known;
+	struct upstream *u = upstream_find(relay, service, name), *known;
 	size_t n = 0;
 	int err;
 
@@ -110,6 +138,7 @@ int upstream_link_take(struct relay *relay, const char *name, bool writable, int
 		return -ENOMEM;
 	}
 	u->relay = relay;
+	u->service = service;
 	u->writable = writable;
 	strncpy(u->name, name, RELAY_NAME_MAX);
 	list_add_tail(&relay->upstreams, &u->of_relay);
@@ -122,17 +151,18 @@ int upstream_link_take(struct relay *relay, const char *name, bool writable, int
 	return 0;
 }
 
-struct link_conn *upstream_conn(struct relay *relay, const char *name)
+struct link_conn *upstream_conn(struct relay *relay, enum upstream_service service,
+				const char *name)
 {
-	struct upstream *u = upstream_find(relay, name);
+	struct upstream *u = upstream_find(relay, service, name);
 
 	return u && tunnel_link_is_up(link_conn_link(u->conn)) ? u->conn : NULL;
 }
 
-enum fault_code upstream_mode(struct relay *relay, const char *name, uint8_t mode,
-			      uint8_t *ret_mode)
+enum fault_code upstream_mode(struct relay *relay, enum upstream_service service, const char *name,
+			      uint8_t mode, uint8_t *ret_mode)
 {
-	struct upstream *u = upstream_find(relay, name);
+	struct upstream *u = upstream_find(relay, service, name);
 	uint8_t allowed = TUNNEL_MODE_READ;
 
 	if (!u) {
@@ -144,12 +174,14 @@ enum fault_code upstream_mode(struct relay *relay, const char *name, uint8_t mod
 	return policy_mode(allowed, mode, ret_mode);
 }
 
-bool upstream_status(const struct relay *relay, size_t i, const char **ret_name, bool *ret_writable)
+bool upstream_status(const struct relay *relay, size_t i, enum upstream_service *ret_service,
+		     const char **ret_name, bool *ret_writable)
 {
 	struct upstream *u;
 
 	list_for_each (u, &relay->upstreams, of_relay) {
 		if (i-- == 0) {
+			*ret_service = u->service;
 			*ret_name = u->name;
 			*ret_writable = u->writable;
 			return true;

@@ -9,6 +9,7 @@
 static const char *const kind_names[] = {
 	[ATTACHMENT_CONSOLE] = "console",
 	[ATTACHMENT_DISK] = "disk",
+	[ATTACHMENT_VNC] = "vnc",
 };
 static_assert(ARRAY_SIZE(kind_names) == _ATTACHMENT_KIND_MAX, "a name for each kind");
 

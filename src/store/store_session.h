@@ -71,7 +71,7 @@ int store_target_list(struct store *s, const char *session, struct target_row *r
 int store_session_of_vm(struct store *s, const char *vm, char ret_session[ID_MAX],
 			struct fault *fault) _must_check_;
 
-enum attachment_kind { ATTACHMENT_CONSOLE, ATTACHMENT_DISK, _ATTACHMENT_KIND_MAX };
+enum attachment_kind { ATTACHMENT_CONSOLE, ATTACHMENT_DISK, ATTACHMENT_VNC, _ATTACHMENT_KIND_MAX };
 enum attachment_state {
 	ATTACHMENT_WANTED,    /* to be made */
 	ATTACHMENT_ATTACHED,  /* there */

@@ -13,9 +13,11 @@ import os
 import pathlib
 import socket
 import sqlite3
+import struct
 import subprocess
 import tempfile
 import time
+import zlib
 
 import pytest
 from dvmd import Dvmd, wait_for
@@ -456,6 +458,71 @@ def test_console_stream(alice, carol, patient):
     assert raw["mode"] == "r" and raw["raw"] is True
 
 
+def test_display_stream(dvmd, alice, carol, patient):
+    made = alice.ok("POST", "/v1/vms/patient/streams", {"kind": "vnc", "mode": "rw", "raw": True})
+    assert made["service"] == "vnc" and made["mode"] == "rw" and made["raw"] is True
+    assert dvmd.host.grants[-1]["relay"] == patient["id"] and dvmd.host.grants[-1]["service"] == "vnc"
+    assert carol.ok("POST", "/v1/vms/patient/streams", {"kind": "vnc"})["mode"] == "r"
+    carol.refused("forbidden", "POST", "/v1/vms/patient/streams", {"kind": "vnc", "mode": "rw"})
+    alice.refused("bad-value", "POST", "/v1/vms/patient/streams", {"kind": "ssh"})
+
+
+def png(*chunks):
+    """A picture with these chunks before its end."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 640, 400, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunk(*c) for c in chunks) + chunk(b"IEND", b"")
+
+
+def test_screenshot(dvmd, admin, alice, bob, carol, patient):
+    pixels = (b"IDAT", os.urandom(3000))
+    dvmd.host.screen = png((b"tEXt", b"Software\0QEMU 7.2 on canary"), pixels, (b"tIME", b"1234567"))
+    answer = carol.get("/v1/vms/patient/screenshot")
+    assert answer.status == 200 and answer.headers["content-type"] == "image/png"
+    assert answer.body == png(pixels)
+    # in parts
+    dvmd.host.part = 1000
+    assert alice.get("/v1/vms/patient/screenshot").body == png(pixels)
+    assert dvmd.host.count("screenshot.read") == 3
+    dvmd.host.part = 512 << 10
+    for screen in (b"P6 640 400 255 ", png(pixels)[:-1], png()):
+        dvmd.host.screen = screen
+        alice.refused("display-unsupported", "GET", "/v1/vms/patient/screenshot")
+    dvmd.host.screen = b""
+    alice.refused("protocol", "GET", "/v1/vms/patient/screenshot")
+    dvmd.host.fault("domain.screenshot", "vm-not-running")
+    alice.refused("vm-not-running", "GET", "/v1/vms/patient/screenshot")
+    bob.refused("not-found", "GET", "/v1/vms/patient/screenshot")
+    rows = [r for r in everything(admin, "/v1/audit") if r["action"] == "vm.screenshot"]
+    assert [(r["user"], r["outcome"]) for r in rows] == [
+        ("carol", "ok"), ("alice", "ok"), *[("alice", "display-unsupported")] * 3, ("alice", "protocol"),
+        ("alice", "vm-not-running"), ("bob", "not-found")]
+
+
+def test_keys(dvmd, admin, alice, bob, carol, patient):
+    target = "/v1/vms/patient/keys"
+    assert alice.ok("POST", target, {"keys": ["ctrl-alt-del"]}) == {"vm": patient["id"], "chords": 1}
+    assert alice.ok("POST", target, {"keys": ["Alt+SysRq+b", "enter"]})["chords"] == 2
+    assert alice.ok("POST", target, {"text": "S3cret!"})["chords"] == 7
+    sent = [p for m, p in dvmd.host.calls if m == "domain.keys"]
+    assert [p["chords"] for p in sent[:2]] == [[[29, 56, 111]], [[56, 99, 48], [28]]]
+    assert sent[2]["chords"][:2] == [[42, 31], [4]] and sent[2]["chords"][-1] == [42, 2]
+    for body in ({}, {"keys": []}, {"keys": ["hyper"]}, {"keys": ["ctrl-"]}, {"keys": ["a", "b-b"]}, {"keys": ["a"] * 17},
+                 {"text": "\u00e4"}, {"text": "a\nb"}, {"text": "x" * 257}, {"text": ""}, {"keys": ["a"], "text": "a"}):
+        alice.refused("bad-value", "POST", target, body)
+    assert dvmd.host.count("domain.keys") == 3, "all or nothing"
+    carol.refused("forbidden", "POST", target, {"keys": ["a"]})
+    bob.refused("not-found", "POST", target, {"keys": ["a"]})
+    dvmd.host.fault("domain.keys", "vm-not-running")
+    alice.refused("vm-not-running", "POST", target, {"keys": ["a"]})
+    rows = [r for r in everything(admin, "/v1/audit") if r["action"] == "vm.keys"]
+    assert [(r["detail"], r["outcome"]) for r in rows if r["user"] == "alice" and r["outcome"] != "bad-value"] == [
+        ("ctrl-alt-del", "ok"), ("Alt+SysRq+b enter", "ok"), ("a text of 7 characters", "ok"), ("a", "vm-not-running")]
+    assert "S3cret" not in json.dumps(everything(admin, "/v1/audit"))
+
+
 def test_tickets(dvmd, alice, patient):
     gate = Peer(dvmd.run / "ticket.sock", "dvm-gate")
     for params in ({"ticket": "A" * 43}, {"ticket": 5}, {}):
@@ -509,6 +576,7 @@ def test_a_sessions_life(admin, alice, patient):
     assert alice.ok("POST", f"/v1/sessions/{session}/streams", {"kind": "ssh"})["service"] == "ssh"
     console = alice.ok("POST", f"/v1/sessions/{session}/streams", {"kind": "console", "vm": "patient"})
     assert console["service"] == "console/patient"
+    assert alice.ok("POST", f"/v1/sessions/{session}/streams", {"kind": "vnc"})["service"] == "vnc/patient"
     alice.refused("not-found", "POST", f"/v1/sessions/{session}/streams", {"kind": "console", "vm": "other"})
     assert alice.delete(f"/v1/sessions/{session}").status == 202
     ended = wait_state(alice, session, "ended")
@@ -840,7 +908,7 @@ VALUES = [
     ({"lease_s": True}, "lease_s"),
     ({"stacks": ["Bad Name"]}, "stacks"),
     ({"stacks": ["a"] * 17}, "stacks"),
-    ({"attach": ["vnc"]}, "attach"),
+    ({"attach": ["spice"]}, "attach"),
     ({"attach": ["disk", "disk"]}, "attach"),
     ({"placement": "here"}, "placement"),
     ({"image": ""}, "image"),

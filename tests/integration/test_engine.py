@@ -218,8 +218,9 @@ def test_console_that_cannot_be_had(up):
     host.fault("attach.console", "console-unsupported")
     session = dvmd.create("patient")
     row = dvmd.wait_state(session, "ready")
-    (console,) = row["attachments"]
+    console = next(a for a in row["attachments"] if a["kind"] == "console")
     assert console["state"] == "gone" and console["fault"]["code"] == "console-unsupported"
+    assert attachment(row, "vnc")["state"] == "attached"
 
 
 def test_disk_that_cannot_be_had(up):
@@ -364,7 +365,7 @@ def test_host_never_comes(world):
     dvmd.wait_state(session, "failed")
 
 
-@pytest.mark.parametrize("change", ["dvm", "relay", "consoles", "disks"])
+@pytest.mark.parametrize("change", ["dvm", "relay", "consoles", "displays", "disks"])
 def test_reconcile_finds_what_was_lost(up, change):
     """While dvmd is away the world goes on."""
     dvmd, host = up
@@ -375,7 +376,7 @@ def test_reconcile_finds_what_was_lost(up, change):
     if change == "dvm":
         host.lose_dvm(session, tell=False)
     elif change == "relay":
-        host.sessions[session].update(relay=False, consoles=[])
+        host.sessions[session].update(relay=False, consoles=[], displays=[])
     else:
         host.sessions[session][change] = []
     calls = len(host.calls)
@@ -389,6 +390,7 @@ def test_reconcile_finds_what_was_lost(up, change):
         host.sessions[session]["relay"] = True
         host.notify("relay.back", session=session, vm=None)
     wait_for(lambda: host.sessions[session]["consoles"] == [host.vm], what="the console")
+    wait_for(lambda: host.sessions[session]["displays"] == [host.vm], what="the display")
     if change == "disks":
         wait_for(lambda: host.sessions[session]["disks"], what="the disk")
     dvmd.wait_state(session, "ready")
@@ -421,9 +423,10 @@ def test_console_relay_was_lost(up):
     assert attachment(dvmd.wait_state(session, "ready"), "console")["state"] == "attached"
     assert host.vm in host.consoles
     # a console's relay that died is another one afterwards: linked again
-    host.sessions[session]["consoles"] = []
+    host.sessions[session].update(consoles=[], displays=[])
     host.notify("relay.back", session=None, vm=host.vm)
-    wait_for(lambda: host.sessions[session]["consoles"] == [host.vm], what="the link")
+    for kind in ("consoles", "displays"):
+        wait_for(lambda k=kind: host.sessions[session][k] == [host.vm], what="the link")
 
 
 def test_vm_gone_and_changed_meanwhile(up):
@@ -508,6 +511,7 @@ def test_console_is_only_watched_without_the_right_to_type(up):
     row = dvmd.wait_state(session, "ready")
     assert attachment(row, "console")["mode"] == "ro" and attachment(row, "console")["state"] == "attached"
     assert host.sessions[session]["console_modes"] == {host.vm: "r"}
+    assert attachment(row, "vnc")["mode"] == "ro" and host.sessions[session]["display_modes"] == {host.vm: "r"}
     with pytest.raises(Fault, match="forbidden"):
         host.verb(session, "power", "off", "patient")
     with pytest.raises(Fault, match="forbidden"):

@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import hosttest
+import rfb
 import rpc
 from hosttest import wait_for
 
@@ -143,7 +144,7 @@ def test_session_from_start_to_end(host):
     assert ensure(host) == first
     assert host.session(SESSION) == {
         "session": SESSION, "dvm": "running", "relay": True, "agent": True, "host_key": first["host_key"],
-        "disks": [], "consoles": []}
+        "disks": [], "consoles": [], "displays": []}
     assert host.call("dvm.config", session=SESSION, agent=AGENT) == {}
     assert host.call("session.release", session=SESSION) == {}
     assert host.call("session.release", session=SESSION) == {}
@@ -440,6 +441,106 @@ def test_grants(host, target):
     for change in ({"relay": "x"}, {"ticket": "short"}, {"service": "Console"}, {"mode": "w"}, {"ttl_ms": 0}):
         assert fault_of(host.call, "stream.grant", **dict(good, **change)) == "bad-value"
     assert fault_of(host.call, "stream.grant", **dict(good, relay="v-2")) == "relay-lost"
+
+
+def raw_viewer(host, relay, service="vnc", mode="r"):
+    """A viewer of a display, with a ticket that dvmd would have asked for."""
+    ticket = os.urandom(32).hex()[:43]
+    path = host.call("stream.grant", relay=relay, ticket=ticket, service=service, mode=mode, raw=True, ttl_ms=5000)["path"]
+    sock, answer = peer.show_ticket(path, ticket)
+    assert answer == "OK raw"
+    return rfb.Viewer(sock)
+
+
+def test_display(host, target):
+    """Each viewer has a connection of its own; what one may not do does not get there."""
+    host.call("console.ensure", vm=VM, domain=target)
+    power(host, target, "on")
+    watching, typing = raw_viewer(host, VM), raw_viewer(host, VM, mode="rw")
+    assert watching.name == VM and watching.width == 64
+    wait_for(lambda: host.fake.call("script.display", domain=target)["viewers"] == 2, "both")
+    for viewer in (watching, typing):
+        viewer.key(ord("a"))
+        viewer.pointer(1, 1)
+        assert viewer.picture() == b"\xa5" * 64 * 48 * 4
+    seen = host.fake.call("script.display", domain=target)
+    assert seen["exclusive"] == 0
+    assert seen["seen"] == {"0": 2, "2": 2, "3": 2, "4": 2, "5": 1}
+    # the VM's end is the viewers' end, and of nothing else
+    power(host, target, "off")
+    for viewer in (watching, typing):
+        with pytest.raises(EOFError):
+            viewer.update()
+    power(host, target, "on")
+    assert raw_viewer(host, VM).name == VM
+    # a relay that died
+    os.kill(host.relay_pids()[VM], signal.SIGKILL)
+    wait_for(lambda: host.console(VM)["up"], "the relay")
+    assert raw_viewer(host, VM).name == VM
+
+
+def test_display_in_a_session(host, target):
+    host.call("console.ensure", vm=VM, domain=target)
+    power(host, target, "on")
+    ensure(host)
+    assert fault_of(host.call, "attach.vnc", session=SESSION, vm=VM, name="patient", mode="take") == "bad-value"
+    assert fault_of(host.call, "attach.vnc", session=SESSION, vm="v-2", name="other", mode="r") == "not-attached"
+    for mode, keys in (("r", None), ("rw", 2), ("rw", 4)):
+        host.call("attach.vnc", session=SESSION, vm=VM, name="patient", mode=mode)
+        viewer = raw_viewer(host, SESSION, "vnc/patient", "rw")
+        viewer.key(ord("a"))
+        viewer.picture()
+        assert host.fake.call("script.display", domain=target)["seen"].get("4") == keys
+    assert sorted(host.session(SESSION)["displays"]) == [VM, "v-2"]
+    # all of it is brought back: dvm-hostd, the VM's relay, the session's
+    host.restart()
+    assert raw_viewer(host, SESSION, "vnc/patient").name == VM
+    for name in (VM, SESSION):
+        pid = host.relay_pids()[name]
+        os.kill(pid, signal.SIGKILL)
+
+        def again():
+            with contextlib.suppress(rpc.Fault, EOFError, AssertionError, OSError):
+                return raw_viewer(host, SESSION, "vnc/patient").name == VM
+
+        wait_for(again, f"the display without {name} {pid}")
+
+
+def test_screenshot(host, target):
+    assert fault_of(host.call, "domain.screenshot", domain=target) == "vm-not-running"
+    power(host, target, "on")
+    shot = host.call("domain.screenshot", domain=target)
+    assert shot["eof"] and base64.b64decode(shot["data"])[:8] == b"\x89PNG\r\n\x1a\n"
+    assert fault_of(host.call, "screenshot.read", shot=shot["shot"], offset=0) == "not-found"
+    # one that needs several answers
+    data = os.urandom(1400000)
+    screen = host.folder / "screen"
+    screen.write_bytes(data)
+    host.fake.call("script.screen", domain=target, path=str(screen))
+    shots = [host.call("domain.screenshot", domain=target) for _ in range(5)]
+    assert fault_of(host.call, "screenshot.read", shot=shots[0]["shot"], offset=1) == "not-found", "the oldest gave way"
+    for shot in shots[1:]:
+        got, eof = base64.b64decode(shot["data"]), shot["eof"]
+        while not eof:
+            part = host.call("screenshot.read", shot=shot["shot"], offset=len(got))
+            got, eof = got + base64.b64decode(part["data"]), part["eof"]
+        assert got == data and shot["size_bytes"] == len(data)
+        assert fault_of(host.call, "screenshot.read", shot=shot["shot"], offset=0) == "not-found", "read to its end"
+    screen.write_bytes(bytes(16 << 20) + b"x")
+    assert fault_of(host.call, "domain.screenshot", domain=target) == "hypervisor-failed"
+
+
+def test_keys(host, target):
+    keys = dict(domain=target, chords=[[29, 56, 111], [28]], hold_ms=1)
+    assert fault_of(host.call, "domain.keys", **keys) == "vm-not-running"
+    power(host, target, "on")
+    host.call("domain.keys", **keys)
+    assert host.fake.call("script.display", domain=target)["keys"] == [[29, 56, 111], [28]]
+    for change in ({"chords": [[1], []]}, {"chords": [[1] * 17]}, {"chords": [[0]]}, {"chords": [[256]]}, {"chords": [["a"]]},
+                   {"chords": "a"}, {"chords": [[1]] * 257}, {"hold_ms": 0}, {"hold_ms": 501},
+                   {"chords": [[1]] * 100, "hold_ms": 500}):
+        assert fault_of(host.call, "domain.keys", **dict(keys, **change)) == "bad-value"
+    assert len(host.fake.call("script.display", domain=target)["keys"]) == 2
 
 
 ENSURE_STEPS = ["hostd.ensure.begin", "hostd.ensure.recorded", "hostd.ensure.relay", "hostd.dvm.verified",

@@ -906,7 +906,7 @@ def upstream(session_relay, console_relay, name="web", mode="rw"):
     secret = console_relay.grant(mode="take")
     sock, answer = show_ticket(console_relay.stream_path, secret)
     assert answer == "OK frames"
-    session_relay.call("upstream.link", fds=[sock.fileno()], name=name, mode=mode)
+    session_relay.call("upstream.link", fds=[sock.fileno()], service="console", name=name, mode=mode)
     sock.close()
 
 
@@ -1133,7 +1133,7 @@ def test_console_switched_through(ready, console):
     guest.sendall(b"scrollback ")
     vm.wait_status(lambda s: s["hub"]["offset"] == 11)
     upstream(relay, vm)
-    assert relay.status()["upstreams"] == [{"name": "web", "mode": "rw"}]
+    assert relay.status()["upstreams"] == [{"service": "console", "name": "web", "mode": "rw"}]
     inside = agent.tunnel.open("console/web", mode=7, source=5)
     assert inside.start == 5 and inside.mode == 7
     user, outside = relay.reader("take", service="console/web")
@@ -1149,7 +1149,7 @@ def test_console_switched_through(ready, console):
 
     # the console's relay dies: who reads is told, and comes back to where he was
     vm.kill()
-    assert relay.rpc.wait_notice("upstream.lost") == {"name": "web"}
+    assert relay.rpc.wait_notice("upstream.lost") == {"service": "console", "name": "web"}
     user.wait(lambda: outside.closed == "relay-lost")
     again = user.open("console/web")
     assert again.refused == "not-attached"
@@ -1172,7 +1172,7 @@ def test_console_that_the_session_can_only_watch(ready, console):
             upstream(relay, vm, mode=mode)
         assert fault.value.code == "bad-value"
     upstream(relay, vm, mode="r")
-    assert relay.status()["upstreams"] == [{"name": "web", "mode": "r"}]
+    assert relay.status()["upstreams"] == [{"service": "console", "name": "web", "mode": "r"}]
     user, outside = relay.reader("take", service="console/web")
     for tunnel, channel in ((user, outside), (agent.tunnel, agent.tunnel.open("console/web", mode=7))):
         assert channel.mode == 1 and channel.tx_limit == 0

@@ -69,7 +69,7 @@ def test_straight_way(stack):
     row = stack.dvmd.wait_state(session, "ready", "failed")
     assert row["state"] == "ready", row["fault"]
     assert sorted((a["kind"], a["state"]) for a in row["attachments"]) == [("console", "attached"),
-                                                                           ("disk", "attached")]
+                                                                           ("disk", "attached"), ("vnc", "attached")]
     disk = [a for a in row["attachments"] if a["kind"] == "disk"][0]
     stack.dvmd.ask("DELETE", f"/v1/sessions/{session}/attachments/{disk['id']}")
     assert stack.dvmd.ask("POST", f"/v1/vms/{stack.vm}/actions", {"action": "on"})["state"] == "running"

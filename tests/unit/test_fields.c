@@ -117,7 +117,7 @@ static void test_bad_lists(void **state)
 	EXPECT(WITH("[[\"a\"]]"), t, FAULT_BAD_VALUE, "`targets`");
 	EXPECT(WITH("[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]"), t, FAULT_BAD_VALUE,
 	       "1 to 8");
-	EXPECT(WITH("[\"a\"],\"attach\":[\"vnc\"]"), t, FAULT_BAD_VALUE, "`attach`");
+	EXPECT(WITH("[\"a\"],\"attach\":[\"spice\"]"), t, FAULT_BAD_VALUE, "`attach`");
 	EXPECT(WITH("[\"a\"],\"attach\":[\"disk\",\"disk\"]"), t, FAULT_BAD_VALUE, "repetition");
 	EXPECT(WITH("[\"a\"],\"stacks\":[\"No Such\"]"), t, FAULT_BAD_VALUE, "`stacks`");
 #undef WITH

@@ -96,6 +96,7 @@ class FakeHostd:
         self.faults = {}  # method -> [[code, times]]
         self.delays = {}  # method -> seconds
         self.grants = []
+        self.screen, self.shots, self.part = b"", {}, 512 << 10
         self.hypervisor, self.memory_free_mib = "up", 4096
         self.images = [{"id": IMAGE, "name": "debian-12", "created": "2026-11-23T09:13:00.000Z",
                         "size_bytes": 30 << 20, "default": True,
@@ -165,7 +166,7 @@ class FakeHostd:
 
     def lose_relay(self, session, back=True):
         s = self.sessions[session]
-        s["relay"], s["consoles"] = False, []
+        s["relay"], s["consoles"], s["displays"] = False, [], []
         self.notify("relay.lost", session=session, vm=None)
         if back:
             s["relay"] = True
@@ -226,6 +227,23 @@ class FakeHostd:
         self.notify("domain.changed", uuid=d["uuid"], state=d["state"], event=verb)
         return {"state": d["state"]}
 
+    def do_domain_screenshot(self, domain):
+        self.find(domain)
+        data = self.screen
+        self.shots["p-1"] = data
+        part = data[:self.part]
+        return {"shot": "p-1", "size_bytes": len(data), "data": base64.b64encode(part).decode(), "eof": len(part) == len(data)}
+
+    def do_screenshot_read(self, shot, offset):
+        data = self.shots[shot]
+        part = data[offset:offset + self.part]
+        return {"data": base64.b64encode(part).decode(), "eof": offset + len(part) == len(data)}
+
+    def do_domain_keys(self, domain, chords, hold_ms):
+        if self.find(domain)["state"] != "running":
+            raise Fault("vm-not-running")
+        return {}
+
     def do_console_ensure(self, vm, domain):
         self.consoles[vm] = {"vm": vm, "domain": domain, "up": True, "offset": 0}
         return {"up": True, "offset": 0}
@@ -245,7 +263,7 @@ class FakeHostd:
 
     def do_dvm_ensure(self, session, image, stacks, memory_mib, vcpus, boot_timeout_ms, agent):
         s = self.sessions.setdefault(session, {"dvm": "running", "relay": True, "agent": True, "disks": [],
-                                               "consoles": [], "config": agent})
+                                               "consoles": [], "displays": [], "config": agent})
         s["dvm"], s["relay"] = "running", True
         self.notify("session.progress", session=session, step="booting", detail="")
         return {"image": IMAGE, "host_key": HOST_KEY}
@@ -272,6 +290,17 @@ class FakeHostd:
             self.recordings.setdefault(session, {}).setdefault(name, b'{"version": 2}\n')
         return {}
 
+    def do_attach_vnc(self, session, vm, name, mode):
+        s = self.session(session)
+        if not s["relay"]:
+            raise Fault("relay-lost")
+        if vm not in self.consoles:
+            raise Fault("not-attached")
+        if vm not in s["displays"]:
+            s["displays"].append(vm)
+        s.setdefault("display_modes", {})[vm] = mode
+        return {}
+
     def do_attach_disk(self, session, vm, domain, index, mode):
         s = self.session(session)
         if self.find(domain)["state"] != "off":
@@ -293,7 +322,7 @@ class FakeHostd:
 
     def do_session_list(self):
         return {"sessions": [{"session": k, "dvm": v["dvm"], "relay": v["relay"], "agent": v["agent"],
-                              "host_key": HOST_KEY, "disks": v["disks"], "consoles": v["consoles"]}
+                              "host_key": HOST_KEY, "disks": v["disks"], "consoles": v["consoles"], "displays": v.get("displays", [])}
                              for k, v in self.sessions.items()]}
 
     def do_stream_grant(self, relay, ticket, service, mode, raw, ttl_ms):

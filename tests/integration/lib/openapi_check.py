@@ -343,6 +343,8 @@ class DvmClient:
         ask(self, "POST", "/v1/sessions", {"targets": [nothing], "ssh_key": key})
         if vm:
             ask(self, "POST", f"/v1/vms/{vm}/actions", {"action": "explode"})
+            ask(self, "POST", f"/v1/vms/{vm}/keys", {"keys": ["hyper"]})
+            ask(self, "POST", f"/v1/vms/{vm}/streams", {"kind": "vnc", "mode": "rx"})
         if session:
             ask(self, "POST", "/v1/sessions", {"targets": [vm], "ssh_key": key})
             ask(self, "POST", f"/v1/sessions/{session}/attachments", {"kind": "disk", "vm": nothing})

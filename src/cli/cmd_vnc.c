@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dvm vnc: a VM's display, for any viewer on this machine. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "commands.h"
+#include "forward.h"
+#include "parse.h"
+#include "view.h"
+
+#define PROBE_TIMEOUT (20 * USEC_PER_SEC)
+
+extern char **environ;
+
+/* Viewers that are looked for, and how each wants to be told the port. */
+static const struct {
+	const char *program, *before_port;
+} viewers[] = {
+	{ "vncviewer", "127.0.0.1::" },
+	{ "remote-viewer", "vnc://127.0.0.1:" },
+	{ "xdg-open", "vnc://127.0.0.1:" },
+};
+
+struct vnc {
+	struct forward *forward;
+	pid_t viewer; /* 0: none, or gone */
+	bool started; /* one was */
+	int status;   /* of one that is gone */
+};
+
+/* --- the viewer
+ * -------------------------------------------------------------------------------- */
+
+static bool in_path(const char *program)
+{
+	const char *path = getenv("PATH");
+
+	while (path && *path) {
+		size_t len = strcspn(path, ":");
+		_cleanup_free_ char *file = strf("%.*s/%s", (int)len, path, program);
+
+		if (file && access(file, X_OK) == 0) {
+			return true;
+		}
+		path += len + (path[len] == ':');
+	}
+	return false;
+}
+
+static int spawn(char *const *argv, pid_t *ret)
+{
+	posix_spawnattr_t attributes;
+	sigset_t none;
+	int r;
+
+	sigemptyset(&none);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	r = -posix_spawnp(ret, argv[0], NULL, &attributes, argv, environ);
+	posix_spawnattr_destroy(&attributes);
+	return r;
+}
+
+/* The user's own command, by sh, with the address behind its words and the port in its environment.
+ */
+static int spawn_own(const char *command, uint16_t port, pid_t *ret)
+{
+	_cleanup_free_ char *script = strf("%s \"$@\"", command);
+	char number[8], address[32];
+	char *argv[] = { "sh", "-c", script, "dvm", address, NULL };
+
+	if (!script) {
+		return -ENOMEM;
+	}
+	snprintf(number, sizeof(number), "%u", port);
+	snprintf(address, sizeof(address), "127.0.0.1::%u", port);
+	if (setenv("DVM_VNC_PORT", number, 1) < 0) {
+		return -errno;
+	}
+	return spawn(argv, ret);
+}
+
+/* 1: there is none. */
+static int viewer_start(struct vnc *v, uint16_t port)
+{
+	const char *own = getenv("DVM_VIEWER");
+	int r = 1;
+
+	if (own && *own) {
+		r = spawn_own(own, port, &v->viewer);
+	}
+	for (size_t i = 0; r == 1 && i < ARRAY_SIZE(viewers); i++) {
+		_cleanup_free_ char *address = NULL;
+		char *argv[] = { (char *)viewers[i].program, NULL, NULL };
+
+		/* Without a screen they can only say that they cannot. */
+		if (!in_path(argv[0]) || (!getenv("DISPLAY") && !getenv("WAYLAND_DISPLAY"))) {
+			continue;
+		}
+		address = strf("%s%u", viewers[i].before_port, port);
+		if (!address) {
+			return -ENOMEM;
+		}
+		argv[1] = address;
+		r = spawn(argv, &v->viewer);
+	}
+	v->started = r == 0;
+	return r;
+}
+
+static void viewer_reap(struct vnc *v)
+{
+	int status;
+
+	if (v->viewer > 0 && waitpid(v->viewer, &status, WNOHANG) == v->viewer) {
+		v->viewer = 0;
+		v->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	}
+}
+
+/* --- whether there is something to see
+ * --------------------------------------------------------- */
+
+struct probe {
+	bool opened;
+};
+
+static void on_opened(uint64_t start, uint8_t mode, void *user)
+{
+	struct probe *p = user;
+
+	p->opened = true;
+}
+
+static void on_data(const uint8_t *p, size_t len, void *user)
+{
+}
+
+static void on_gap(uint64_t length, void *user)
+{
+}
+
+static void on_flag(bool value, void *user)
+{
+}
+
+static void on_eof(void *user)
+{
+}
+
+static const struct stream_client_ops probe_ops = {
+	.opened = on_opened,
+	.data = on_data,
+	.gap = on_gap,
+	.writer = on_flag,
+	.source = on_flag,
+	.eof = on_eof,
+};
+
+/* What is in the way is said before a viewer opens its window. */
+static int probe(struct cli *cli, const struct ticket_request *request, struct fault *fault)
+{
+	usec_t end = clock_monotonic() + PROBE_TIMEOUT;
+	struct stream_client *s = NULL;
+	struct probe p = { false };
+	int r = stream_client_new(&probe_ops, &p, &s);
+
+	if (r == 0) {
+		r = ticket_connect(cli, request, TUNNEL_FROM_KEPT, s, fault);
+	}
+	while (r == 0 && !p.opened) {
+		struct pollfd fd = { .fd = stream_client_fd(s), .events = stream_client_events(s) };
+
+		if (clock_monotonic() > end) {
+			r = fault_set(fault, FAULT_TIMEOUT, "the VM's display does not answer");
+			break;
+		}
+		if (poll(&fd, 1, 100) < 0 && errno != EINTR) {
+			r = -errno;
+			break;
+		}
+		r = stream_client_pump(s, fault);
+	}
+	stream_client_free(s);
+	return r == -ECONNRESET ? -EREMOTEIO : r < 0 ? r : 0;
+}
+
+/* --- the command
+ * ------------------------------------------------------------------------------- */
+
+/* A viewer of ours is gone; one that only handed over to another is not waited for, but that other
+ * is. */
+static bool is_over(const struct vnc *v)
+{
+	return v->started && v->viewer == 0 && forward_open(v->forward) == 0 &&
+	       (forward_accepted(v->forward) > 0 || v->status != 0);
+}
+
+static int loop(struct vnc *v, int signal_fd)
+{
+	struct pollfd fds[1 + FORWARD_FDS_MAX];
+
+	while (!is_over(v)) {
+		struct signalfd_siginfo si;
+		size_t n;
+
+		fds[0] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
+		n = 1 + forward_poll(v->forward, fds + 1);
+		if (poll(fds, n, -1) < 0 && errno != EINTR) {
+			return -errno;
+		}
+		while (read(signal_fd, &si, sizeof(si)) == sizeof(si)) {
+			if (si.ssi_signo != SIGCHLD) {
+				return 0;
+			}
+			viewer_reap(v);
+		}
+		forward_step(v->forward);
+	}
+	return 0;
+}
+
+static int signals_open(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int show(struct vnc *v, const struct args *args, uint16_t port, struct fault *fault)
+{
+	int r = 1;
+
+	if (!args_has(args, "print") && !args_has(args, "listen")) {
+		r = viewer_start(v, port);
+	}
+	if (r < 0) {
+		return fault_set(fault, FAULT_BAD_VALUE, "the viewer cannot be started: %s",
+				 strerror(-r));
+	}
+	if (r == 1) {
+		printf("127.0.0.1:%u\n", port);
+		fflush(stdout);
+		fprintf(stderr,
+			"dvm: the display of %s is at that address, for any VNC viewer of yours, "
+			"until this ends\n",
+			args_word(args, 0));
+	}
+	return 0;
+}
+
+static int run(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_free_ char *path = rest_path("/v1/vms/%s/streams", args_word(args, 0));
+	const char *listen = args_value(args, "listen");
+	const struct ticket_request request = { .path = path,
+						.kind = "vnc",
+						.mode = args_has(args, "read-only") ? "r" : "rw" };
+	_cleanup_close_ int signal_fd = -1;
+	struct vnc v = { 0 };
+	uint32_t wanted = 0;
+	uint16_t port;
+	int r, fd;
+
+	if (!path) {
+		return -ENOMEM;
+	}
+	if (listen && (parse_u32(listen, &wanted) < 0 || wanted < 1 || wanted > 65535)) {
+		return fault_set(fault, FAULT_BAD_VALUE, "--listen \"%.40s\" is not a port",
+				 listen);
+	}
+	r = probe(cli, &request, fault);
+	if (r == 0) {
+		r = forward_listen((uint16_t)wanted, &fd, &port, fault);
+	}
+	if (r == 0) {
+		r = forward_new_take(cli, &request, fd, &v.forward);
+	}
+	if (r == 0) {
+		signal_fd = signals_open();
+		r = signal_fd < 0 ? -errno : 0;
+	}
+	if (r == 0) {
+		r = show(&v, args, port, fault);
+	}
+	if (r == 0) {
+		r = loop(&v, signal_fd);
+	}
+	if (r == 0 && v.started && v.viewer == 0 && v.status != 0 &&
+	    forward_accepted(v.forward) == 0) {
+		fault_set(fault, FAULT_BAD_VALUE, "the viewer ended with status %d", v.status);
+		fault_hint(fault, "set DVM_VIEWER to the command of another, or use --print");
+		r = -EREMOTEIO;
+	}
+	forward_free(v.forward);
+	return r;
+}
+
+static const struct option_def options[] = {
+	{ "read-only", 'r', NULL, "only watch: keys and pointer do not get to the VM" },
+	{ "listen", 'l', "PORT", "listen on this port of 127.0.0.1, and start no viewer" },
+	{ "print", 'p', NULL, "print the address, and start no viewer" },
+	OPTION_END,
+};
+
+const struct command cmd_vnc = {
+	.name = "vnc",
+	.words = "VM",
+	.summary = "a VM's display, in your VNC viewer",
+	.text = "No session is needed, and the VM is not restarted: it is its running display, "
+		"past its "
+		"password if it has one.\n\n"
+		"Starts the command in DVM_VIEWER (with 127.0.0.1::PORT behind its words, and the "
+		"port in "
+		"DVM_VNC_PORT), or vncviewer, remote-viewer or what xdg-open knows, and ends with "
+		"it. "
+		"Where there is none, or with --print or --listen, prints the address and serves "
+		"any "
+		"number of viewers until it is interrupted. Only your own programs are let in.",
+	.options = options,
+	.run = run,
+};
