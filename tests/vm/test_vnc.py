@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The display of a running VM: a firmware that waits for a key in its boot menu, behind a VNC password that nobody is asked for."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import dvmtest
+import pytest
+import rfb
+import targets
+
+NAME = "screen-1"
+XML = f"""
+<domain type='qemu'><name>{NAME}</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='pc'>hvm</type><bootmenu enable='yes' timeout='60000'/></os>
+<devices><serial type='pty'/><graphics type='vnc' port='-1' autoport='yes' passwd='secret'/>
+<video><model type='vga'/></video><memballoon model='none'/></devices></domain>
+"""
+
+
+@pytest.fixture(scope="module")
+def screen(cloud):
+    """Off; what a test switches on it switches off."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="dvm-screen-", dir="/tmp"))
+    (folder / "domain.xml").write_text(XML)
+    targets.virsh("define", folder / "domain.xml")
+    cloud.dvm("vm", "adopt", NAME)
+    yield NAME
+    targets.virsh("destroy", NAME, check=False)
+    targets.virsh("undefine", NAME)
+    cloud.dvm("vm", "release", NAME)
+    shutil.rmtree(folder)
+
+
+# Pixels that are not black, give or take a cursor that blinks: when the firmware has asked for a key, and what its menu adds.
+ASKED, MENU = 2500, 500
+
+
+def lit(viewer):
+    picture = viewer.picture()
+    return sum(1 for i in range(0, len(picture), 4) if picture[i : i + 3] != b"\0\0\0")
+
+
+@pytest.fixture
+def menu(cloud, screen):
+    """Started anew, and its firmware asks for a key."""
+    cloud.dvm("power", "off", screen)
+    cloud.dvm("power", "on", screen)
+    run = targets.virsh("domid", screen).strip()
+    with vnc(cloud, "--read-only") as port:
+        viewer = rfb.connect("127.0.0.1", port)
+        dvmtest.wait_for(lambda: lit(viewer) > ASKED, "the firmware to ask for a key", step=0.1)
+    yield screen
+    assert targets.virsh("domid", screen).strip() == run, "it was not restarted for this"
+
+
+@contextlib.contextmanager
+def vnc(cloud, *args):
+    """`dvm vnc`: yields its port."""
+    process = cloud.popen("vnc", NAME, "--print", *args, stdout=subprocess.PIPE, text=True)
+    try:
+        yield int(process.stdout.readline().rsplit(":", 1)[1])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_keys_and_the_right_to_press_them(cloud, menu):
+    """Esc opens the menu: with `dvm keys`, with a viewer that may type; not with one that only watches."""
+    with vnc(cloud) as port, vnc(cloud, "--read-only") as watching_port:
+        first, watching = rfb.connect("127.0.0.1", port), rfb.connect("127.0.0.1", watching_port)
+        assert first.name == watching.name == cloud.json("vm", "show", NAME)["id"]
+        assert (first.width, first.height) == (watching.width, watching.height)
+        asked = lit(first)
+        watching.key(0xFF1B)
+        watching.pointer(10, 10, 1)
+        assert lit(watching) < asked + MENU and lit(first) < asked + MENU
+        first.key(0xFF1B)
+        for viewer in (first, watching):
+            dvmtest.wait_for(lambda v=viewer: lit(v) > asked + MENU, "the menu", step=0.1)
+
+
+def test_screenshot_and_chords(cloud, menu, tmp_path):
+    file = tmp_path / "screen.png"
+    shot = cloud.json("screenshot", NAME, file)
+    assert shot["width"] >= 640 and shot["height"] >= 350 and shot["size_bytes"] == file.stat().st_size
+    assert file.read_bytes().startswith(b"\x89PNG") and b"QEMU" not in file.read_bytes()
+    with vnc(cloud, "--read-only") as port:
+        viewer = rfb.connect("127.0.0.1", port)
+        asked = lit(viewer)
+        cloud.dvm("keys", NAME, "esc")
+        dvmtest.wait_for(lambda: lit(viewer) > asked + MENU, "the menu", step=0.1)
+        cloud.dvm("keys", NAME, "ctrl-alt-del")
+        dvmtest.wait_for(lambda: lit(viewer) < asked + MENU, "the firmware to start again", step=0.1)
+
+
+def test_a_viewer_that_is_not_ours(cloud, menu, tmp_path):
+    with vnc(cloud, "--read-only") as port:
+        dvmtest.run("vncsnapshot", "-quiet", "-compresslevel", "0", "-quality", "100", f"127.0.0.1::{port}", tmp_path / "s.jpg")
+    picture = (tmp_path / "s.jpg").read_bytes()
+    assert picture.startswith(b"\xff\xd8\xff") and len(picture) > 2000, "blank is smaller"
+
+
+def test_a_vm_without_a_display(cloud, tiny):
+    tiny.on()
+    for command in (["vnc", tiny.name, "--print"], ["screenshot", tiny.name, os.devnull]):
+        result = cloud.dvm(*command, check=False)
+        assert result.returncode == 5 and "display" in result.stderr, command
