@@ -3,6 +3,7 @@
 
 import base64
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -23,8 +24,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/integration/lib"))
 from peer import (  # noqa: E402
-    BREAK, DATA, DIALER, INPUT, KEPT, LISTENER, LIVE, PACE, REFUSED, TAKE, Fault, Rpc, Tunnel, receive_to_end,
-    show_ticket,
+    BREAK, CREDIT, DATA, DIALER, EOF, GAP, INPUT, KEPT, LISTENER, LIVE, OPEN, OPENED, PACE,
+    REFUSED, TAKE, Fault, Rpc, Tunnel, receive_to_end, show_ticket,
 )
 
 RELAY = os.path.join(os.environ.get("DVM_BUILD", ROOT / "build"), "src/relay/dvm-relay")
@@ -803,6 +804,113 @@ def test_garbage_from_a_user(console, garbage):
     sock.shutdown(socket.SHUT_WR)
     receive_to_end(sock)
     assert relay.status()["hub"]["source"]
+
+
+def header(kind, number, length):
+    return struct.pack(">BBHI", kind, 0, number, length)
+
+
+def whole(kind, number, payload):
+    return header(kind, number, len(payload)) + payload
+
+
+# What a writer on channel 1, who has sent 3 bytes, may not say; `w` is his channel.
+LIES = {
+    "longer-than-any": lambda w: header(DATA, 1, 65537),
+    "longest": lambda w: header(DATA, 1, 2**32 - 1),
+    "shorter-than-its-kind": lambda w: whole(CREDIT, 1, b"\0" * 4),
+    "longer-than-its-kind": lambda w: whole(CREDIT, 1, b"\0" * 9),
+    "data-without-offset": lambda w: whole(DATA, 1, b"\0" * 7),
+    "data-without-data": lambda w: whole(DATA, 1, struct.pack(">Q", 3)),
+    "name-beyond-its-frame": lambda w: whole(OPEN, 3, struct.pack(">QQBB", 0, 0, 1, 90) + b"console"),
+    "flags": lambda w: b"\x05\1\0\1" + struct.pack(">IQ", 9, 3) + b"x",
+    "beyond-its-credit": lambda w: b"".join(
+        whole(DATA, 1, struct.pack(">Q", 3 + i * 65528) + b"x" * 65528) for i in range(8)),
+    "offset-from-the-future": lambda w: whole(DATA, 1, struct.pack(">Q", 4) + b"x"),
+    "offset-from-the-past": lambda w: whole(DATA, 1, struct.pack(">Q", 2) + b"x"),
+    "end-in-the-future": lambda w: whole(EOF, 1, struct.pack(">Q", 4)),
+    "gap-in-the-future": lambda w: whole(GAP, 1, struct.pack(">QQ", 4, 1)),
+    "gap-around-the-world": lambda w: whole(GAP, 1, struct.pack(">QQ", 3, 2**64 - 1)),
+    "data-behind-the-end": lambda w: whole(EOF, 1, struct.pack(">Q", 3)) + whole(
+        DATA, 1, struct.pack(">Q", 3) + b"x"),
+    "no-such-channel": lambda w: whole(DATA, 5, struct.pack(">Q", 0) + b"x"),
+    "channel-beyond-all": lambda w: whole(OPEN, 1001, struct.pack(">QQBB", 0, 0, 1, 7) + b"console"),
+    "a-number-of-ours": lambda w: whole(OPEN, 2, struct.pack(">QQBB", 0, 0, 1, 7) + b"console"),
+    "the-same-number-again": lambda w: whole(OPEN, 1, struct.pack(">QQBB", 0, 0, 1, 7) + b"console"),
+    "answer-unasked": lambda w: whole(OPENED, 1, struct.pack(">QQB", 0, 0, 1)),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_frames_that_lie(console, lie):
+    """The connection ends; what was right before it counts, and others are not disturbed."""
+    relay, guest = console
+    good, g = relay.reader("r")
+    liar, w = relay.reader("rw")
+    liar.send(w, b"abc")
+    assert guest.recv(10) == b"abc"
+    before = relay.memory_kib()
+    with contextlib.suppress(ConnectionError):
+        liar.sock.sendall(LIES[lie](w))
+    receive_to_end(liar.sock)
+    relay.wait_status(lambda s: s["hub"]["readers"] == 1 and not s["hub"]["writer"])
+    guest.sendall(b"goes on")
+    expect(good, g, b"goes on")
+    again, a = relay.reader("rw")
+    again.send(a, b"d")
+    got = guest.recv(1 << 20)
+    while not got.endswith(b"d"):
+        got += guest.recv(1 << 20)
+    assert set(got[:-1]) <= {ord("x")} and len(got) <= 1 << 17  # no more than he had credit for
+    assert relay.memory_kib() - before < (100000 if SANITIZED else 1024)
+
+
+def test_offsets_that_have_not_been(console):
+    """A reader from the future knows another stream: it gets this one from what is kept."""
+    relay, guest = console
+    guest.sendall(b"all of it")
+    relay.wait_status(lambda s: s["hub"]["offset"] == 9)
+    for source in (10, 2**63, 2**64 - 3):
+        tunnel, channel = relay.reader("r", source=source)
+        assert channel.start == 0
+        expect(tunnel, channel, b"all of it")
+
+
+def test_credit_without_end(console):
+    """Credit for all there will ever be is no promise to keep it."""
+    relay, guest = console
+    reader, r = relay.reader("r", window=2**64 - 1)
+    reader.reading = False
+    reader.credit(r, 2**64 - 1)
+    reader.credit(r, 5)  # less than before: ignored
+    stuck, _ = relay.reader("r", window=2**64 - 1)
+    before = relay.memory_kib()
+    total = 8 << 20
+    feeder = threading.Thread(target=lambda: [guest.sendall(b"z" * 65536) for _ in range(total >> 16)])
+    feeder.start()
+    reader.wait(lambda: r.rx >= total, timeout=60)
+    feeder.join()
+    assert relay.memory_kib() - before < (100000 if SANITIZED else 2048)
+    guest.sendall(b"goes on")
+    reader.wait(lambda: r.data.endswith(b"goes on"))
+
+
+def test_half_closed_users(console):
+    """Who speaks frames must be able to answer; who is served raw may have said all he had to say."""
+    relay, guest = console
+    framed, f = relay.reader("rw")
+    raw = relay.connect_stream(mode="rw", raw=True)
+    raw.sendall(b"")
+    relay.wait_status(lambda s: s["hub"]["readers"] == 2)
+    framed.sock.shutdown(socket.SHUT_WR)
+    receive_to_end(framed.sock)
+    relay.wait_status(lambda s: s["hub"]["readers"] == 1)
+    raw.shutdown(socket.SHUT_WR)
+    guest.sendall(b"still heard")
+    raw.settimeout(20)
+    assert raw.recv(100) == b"still heard"
+    raw.close()
+    relay.wait_status(lambda s: s["hub"]["readers"] == 0)
 
 
 def test_raw(console):
