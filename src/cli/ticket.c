@@ -8,6 +8,26 @@
 #include "cleanup.h"
 #include "view.h"
 
+#define ASK_TRIES 5
+
+/* A ticket whose answer was lost on the way is lost with it (its secret is not kept): another one.
+ */
+static int ask(struct cli *cli, const struct ticket_request *request, json_t **ret,
+	       struct fault *fault)
+{
+	int r = -EREMOTEIO;
+
+	for (unsigned i = 0; i < ASK_TRIES && (i == 0 || fault->code == FAULT_CONFLICT); i++) {
+		r = cli_call(cli, "POST", request->path,
+			     json_pack("{s:s, s:s}", "kind", request->kind, "mode", request->mode),
+			     ret, fault);
+		if (r != -EREMOTEIO) {
+			break;
+		}
+	}
+	return r;
+}
+
 int ticket_connect(struct cli *cli, const struct ticket_request *request, uint64_t from,
 		   struct stream_client *s, struct fault *fault)
 {
@@ -16,9 +36,7 @@ int ticket_connect(struct cli *cli, const struct ticket_request *request, uint64
 	uint8_t mode = TUNNEL_MODE_READ;
 	int r;
 
-	r = cli_call(cli, "POST", request->path,
-		     json_pack("{s:s, s:s}", "kind", request->kind, "mode", request->mode), &ticket,
-		     fault);
+	r = ask(cli, request, &ticket, fault);
 	if (r < 0) {
 		return r;
 	}

@@ -14,6 +14,10 @@
 
 #include "channel.h"
 
+/* At most so much goes in one frame: a frame is had whole or not at all, and a reader whose line
+ * breaks again and again is to come on all the same. */
+#define PIECE ((size_t)32 * 1024)
+
 struct hub_channel {
 	struct channel channel;
 	struct hub *hub;
@@ -47,7 +51,8 @@ static void pump(struct hub_channel *h)
 		if (chunk.kind == HUB_GAP) {
 			channel_gap(&h->channel, chunk.len);
 		} else {
-			n = channel_send_now(&h->channel, chunk.bytes, (size_t)chunk.len);
+			n = channel_send_now(&h->channel, chunk.bytes,
+					     MIN((size_t)chunk.len, PIECE));
 			if (n == 0) {
 				return;
 			}
