@@ -6,7 +6,8 @@
  * `config` (identity.c: who may log in, the clock, the targets' names) and `ssh` (ssh.c: one SSH
  * server for each). Local programs, first of all the `target` command, connect to RUN/agent.sock
  * (local.c) and speak the same frames; what they open is switched through to the relay (switch.c).
- * Disks that the hypervisor plugs in get links under /dev/target (disks.c).
+ * Disks that the hypervisor plugs in get links under /dev/target (disks.c); the targets' displays
+ * are ports of the loopback (displays.c).
  *
  * Callbacks never free: an object that is done marks itself dead, and agent_prepare(), which runs
  * before each wait, frees it. agent_prepare() also asks each object what to poll for.
@@ -17,6 +18,7 @@
 #include <sys/types.h>
 
 #include "disks.h"
+#include "displays.h"
 #include "identity.h"
 #include "local.h"
 #include "loop.h"
@@ -38,6 +40,7 @@ struct agent {
 	struct ssh ssh;
 	struct local local;
 	struct disks disks;
+	struct displays displays;
 	struct source signals;
 };
 

@@ -22,6 +22,7 @@ static struct agent agent;
 void agent_identity_changed(struct agent *a)
 {
 	disks_scan(&a->disks);
+	displays_scan(&a->displays);
 }
 
 static void agent_prepare(struct loop *l)
@@ -31,11 +32,13 @@ static void agent_prepare(struct loop *l)
 	ssh_prepare(&a->ssh);
 	local_prepare(&a->local);
 	disks_prepare(&a->disks);
+	displays_prepare(&a->displays);
 	source_watch(&a->signals, EPOLLIN);
 	/* last: the others may have put something into its output; and its writing may let them go
 	 * on */
 	port_prepare(&a->port);
 	ssh_prepare(&a->ssh);
+	displays_prepare(&a->displays);
 }
 
 static void signals_ready(struct source *s, uint32_t events)
@@ -77,6 +80,7 @@ static int agent_run(struct agent *a)
 {
 	int r;
 
+	displays_init(&a->displays, a);
 	r = dir_make(a->options.run_dir, 0755);
 	if (r == 0) {
 		r = loop_init(&a->loop, agent_prepare);
@@ -183,6 +187,7 @@ int main(int argc, char **argv)
 	local_fini(&agent.local);
 	ssh_fini(&agent.ssh);
 	disks_fini(&agent.disks);
+	displays_fini(&agent.displays);
 	identity_fini(&agent.identity);
 	port_fini(&agent.port);
 	source_close(&agent.signals);

@@ -21,28 +21,17 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "bridge.h"
 #include "cleanup.h"
 #include "file.h"
 #include "log.h"
 
 #define CONNECTIONS_MAX 64
-#define WINDOW_BYTES (256 * 1024)
-#define CHUNK_BYTES 32768
 #define FAILURES_MAX 5
 #define AGAIN_AFTER (300 * USEC_PER_MSEC)
 /* Not while the login that took the last one is still going on. */
 #define SPARE_AFTER (2 * USEC_PER_SEC)
 #define SPARE_AGE_MAX (120 * USEC_PER_SEC)
-
-struct connection {
-	struct list list;
-	struct ssh *ssh;
-	struct chan chan;
-	struct source source; /* server */
-	struct buf in;	      /* from the relay, to server */
-	bool in_eof;	      /* the relay sends no more */
-	bool dead;
-};
 
 extern char **environ;
 
@@ -154,118 +143,6 @@ static void spare_again(struct timer *t)
 	spare_start(s);
 }
 
-static void connection_end(struct connection *c, const char *reason)
-{
-	chan_close(&c->chan, reason);
-	source_close(&c->source);
-	c->dead = true;
-}
-
-/* Gives the relay credit for what the server has taken. */
-static void connection_credit(struct connection *c)
-{
-	uint64_t taken = tunnel_link_rx_offset(c->chan.link, c->chan.number) - buf_len(&c->in);
-
-	if (taken + WINDOW_BYTES >=
-		    tunnel_link_rx_limit(c->chan.link, c->chan.number) + WINDOW_BYTES / 4 &&
-	    tunnel_link_credit(c->chan.link, c->chan.number, taken + WINDOW_BYTES) < 0) {
-		connection_end(c, "internal");
-	}
-}
-
-static void connection_write(struct connection *c)
-{
-	while (buf_len(&c->in) > 0) {
-		ssize_t n = send(c->source.fd, buf_data(&c->in), buf_len(&c->in), MSG_NOSIGNAL);
-
-		if (n < 0) {
-			if (errno != EAGAIN && errno != EINTR) {
-				buf_clear(&c->in);
-			}
-			break;
-		}
-		buf_consume(&c->in, n);
-	}
-	if (c->in_eof && buf_len(&c->in) == 0) {
-		shutdown(c->source.fd, SHUT_WR);
-	}
-	connection_credit(c);
-}
-
-static void connection_read(struct connection *c)
-{
-	static uint8_t bytes[CHUNK_BYTES];
-	size_t room = tunnel_link_room(c->chan.link, c->chan.number);
-	ssize_t n;
-
-	if (room == 0) {
-		return;
-	}
-	n = recv(c->source.fd, bytes, MIN(room, sizeof(bytes)), 0);
-	if (n > 0) {
-		if (tunnel_link_send(c->chan.link, c->chan.number, bytes, n) != n) {
-			connection_end(c, "internal");
-		}
-	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-		if (tunnel_link_eof(c->chan.link, c->chan.number) < 0) {
-			log_debug("ssh: end of stream not sent");
-		}
-		connection_end(c, "");
-	}
-}
-
-static void connection_ready(struct source *s, uint32_t events)
-{
-	struct connection *c = container_of(s, struct connection, source);
-
-	if (events & EPOLLOUT) {
-		connection_write(c);
-	}
-	if (!c->dead && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-		connection_read(c);
-	}
-}
-
-static void on_data(struct chan *chan, const uint8_t *p, size_t len)
-{
-	struct connection *c = container_of(chan, struct connection, chan);
-
-	/* within the window by the link's own check */
-	if (buf_append(&c->in, p, len) < 0) {
-		connection_end(c, "internal");
-		return;
-	}
-	connection_write(c);
-}
-
-static void on_writable(struct chan *chan)
-{
-	/* ssh_prepare() watches the server again */
-}
-
-static void on_eof(struct chan *chan)
-{
-	struct connection *c = container_of(chan, struct connection, chan);
-
-	c->in_eof = true;
-	connection_write(c);
-}
-
-static void on_closed(struct chan *chan, const char *reason)
-{
-	connection_end(container_of(chan, struct connection, chan), "");
-}
-
-static const struct chan_ops connection_ops = {
-	.opened = chan_ignore_opened,
-	.data = on_data,
-	.gap = chan_ignore_gap,
-	.writable = on_writable,
-	.eof = on_eof,
-	.ctl = chan_ignore_ctl,
-	.closed = on_closed,
-};
-
 /* The spare's fd if there is one, else a server started now. */
 static int take_server(struct ssh *s)
 {
@@ -282,63 +159,50 @@ static int take_server(struct ssh *s)
 
 int ssh_accept(struct ssh *s, struct tunnel_link *l, uint16_t channel)
 {
-	struct connection *c;
+	struct bridge *b;
 	int fd, r;
 
 	if (s->n_connections >= CONNECTIONS_MAX) {
 		return tunnel_link_refuse(l, channel, "quota");
 	}
-	c = calloc(1, sizeof(*c));
-	if (!c) {
+	b = calloc(1, sizeof(*b));
+	if (!b) {
 		return -ENOMEM;
 	}
 	fd = take_server(s);
 	if (fd < 0) {
 		log_err("SSH server: %s", strerror(-fd));
-		free(c);
+		free(b);
 		return tunnel_link_refuse(l, channel, "internal");
 	}
-	r = tunnel_link_accept(l, channel, 0, WINDOW_BYTES, TUNNEL_MODE_READ | TUNNEL_MODE_WRITE);
+	r = bridge_accept_take(b, &s->agent->loop, fd, l, channel);
 	if (r < 0) {
-		close(fd);
-		free(c);
+		free(b);
 		return r;
 	}
-	c->ssh = s;
-	buf_init(&c->in, WINDOW_BYTES);
-	source_init_take(&c->source, &s->agent->loop, fd, connection_ready);
-	chan_bind(&c->chan, &connection_ops, l, channel);
-	list_add_tail(&s->connections, &c->list);
+	list_add_tail(&s->connections, &b->list);
 	s->n_connections++;
 	return 0;
 }
 
-static void connection_free(struct connection *c)
+static void connection_free(struct ssh *s, struct bridge *b)
 {
-	chan_close(&c->chan, "");
-	source_close(&c->source);
-	buf_fini(&c->in);
-	list_del(&c->list);
-	c->ssh->n_connections--;
-	free(c);
+	list_del(&b->list);
+	s->n_connections--;
+	bridge_fini(b);
+	free(b);
 }
 
 void ssh_prepare(struct ssh *s)
 {
-	struct connection *c, *tmp;
+	struct bridge *b, *tmp;
 
-	list_for_each_safe (c, tmp, &s->connections, list) {
-		uint32_t events;
-
-		if (c->dead) {
-			connection_free(c);
-			continue;
+	list_for_each_safe (b, tmp, &s->connections, list) {
+		if (b->dead) {
+			connection_free(s, b);
+		} else {
+			bridge_prepare(b);
 		}
-		events = buf_len(&c->in) > 0 ? EPOLLOUT : 0;
-		if (tunnel_link_room(c->chan.link, c->chan.number) > 0) {
-			events |= EPOLLIN;
-		}
-		source_watch(&c->source, events);
 	}
 	/* once it has greeted there is nothing to hear from a spare but its death */
 	source_watch(&s->spare, s->spare_answers ? EPOLLRDHUP : EPOLLIN);
@@ -355,10 +219,10 @@ int ssh_init(struct ssh *s, struct agent *a)
 
 void ssh_fini(struct ssh *s)
 {
-	struct connection *c, *tmp;
+	struct bridge *b, *tmp;
 
-	list_for_each_safe (c, tmp, &s->connections, list) {
-		connection_free(c);
+	list_for_each_safe (b, tmp, &s->connections, list) {
+		connection_free(s, b);
 	}
 	timer_cancel(&s->again);
 	source_close(&s->spare);

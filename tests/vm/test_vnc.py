@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -56,7 +57,7 @@ def menu(cloud, screen):
         viewer = rfb.connect("127.0.0.1", port)
         dvmtest.wait_for(lambda: lit(viewer) > ASKED, "the firmware to ask for a key", step=0.1)
     yield screen
-    assert targets.virsh("domid", screen).strip() == run, "it was not restarted for this"
+    assert targets.virsh("domid", screen).strip() in (run, "-"), "it was not restarted for this"
 
 
 @contextlib.contextmanager
@@ -111,3 +112,41 @@ def test_a_vm_without_a_display(cloud, tiny):
     for command in (["vnc", tiny.name, "--print"], ["screenshot", tiny.name, os.devnull]):
         result = cloud.dvm(*command, check=False)
         assert result.returncode == 5 and "display" in result.stderr, command
+
+
+def test_in_the_d_vm(cloud, menu, tmp_path):
+    """localhost:5900 in the D-VM, from outside through `ssh -L` and from inside."""
+    session = cloud.json("debug", NAME)["session"]
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        config = tmp_path / "config"
+        config.write_text(cloud.dvm("ssh-config").stdout)
+        ssh = subprocess.Popen(
+            ["ssh", "-F", config, "-N", "-L", f"127.0.0.1:{port}:localhost:5900", f"root@{session}.dvm"], env=cloud.env)
+        try:
+            viewer = dvmtest.wait_for(lambda: through(port), "the forwarded port", step=0.2)
+            assert viewer.name == cloud.json("vm", "show", NAME)["id"]
+            asked = lit(viewer)
+            assert asked > ASKED
+            second = rfb.connect("127.0.0.1", port)
+            viewer.key(0xFF1B)
+            for each in (viewer, second):
+                dvmtest.wait_for(lambda v=each: lit(v) > asked + MENU, "the menu", step=0.1)
+        finally:
+            ssh.terminate()
+            ssh.wait(30)
+        # a program of the D-VM's own, without a viewer's words: it is greeted, and no other port is there
+        bash = "exec 3<>/dev/tcp/localhost/%d && head -c 12 <&3"
+        assert cloud.dvm("ssh", session, "--", "bash", "-c", f"'{bash % 5900}'").stdout == "RFB 003.008\n"
+        assert cloud.dvm("ssh", session, "--", "bash", "-c", f"'{bash % 5901}'", check=False).returncode != 0
+        # off: closed at once; on: there again
+        cloud.dvm("power", "off", NAME)
+        assert cloud.dvm("ssh", session, "--", "bash", "-c", f"'{bash % 5900}'").stdout == ""
+    finally:
+        cloud.dvm("session", "end", session)
+
+
+def through(port):
+    with contextlib.suppress(OSError, EOFError):
+        return rfb.connect("127.0.0.1", port)
