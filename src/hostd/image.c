@@ -50,6 +50,7 @@ static void image_file_fini(struct image_file *file)
 void image_fini(struct image *image)
 {
 	image_file_fini(&image->kernel);
+	image_file_fini(&image->firmware);
 	image_file_fini(&image->initrd);
 	image_file_fini(&image->root);
 	for (size_t i = 0; i < image->n_stacks; i++) {
@@ -179,6 +180,10 @@ static int read_manifest(const struct image_store *s, const char *text, size_t l
 	}
 	if (r == 0) {
 		r = read_file_entry(s, image, json_object_get(manifest, "root"), &image->root);
+	}
+	if (r == 0 && json_object_get(manifest, "firmware")) {
+		r = read_file_entry(s, image, json_object_get(manifest, "firmware"),
+				    &image->firmware);
 	}
 	if (r == 0) {
 		r = read_stacks(s, manifest, image);
@@ -395,11 +400,12 @@ static int file_verify(struct image_store *s, const struct image_file *file, str
 
 int image_verify(struct image_store *s, const struct image *image, struct fault *fault)
 {
-	const struct image_file *const files[] = { &image->kernel, &image->initrd, &image->root };
+	const struct image_file *const files[] = { &image->kernel, &image->initrd, &image->root,
+						   &image->firmware };
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files) && r == 0; i++) {
-		r = file_verify(s, files[i], fault);
+		r = files[i]->path ? file_verify(s, files[i], fault) : 0;
 	}
 	for (size_t i = 0; i < image->n_stacks && r == 0; i++) {
 		r = file_verify(s, &image->stacks[i], fault);
@@ -424,7 +430,8 @@ static int list_one(const char *id, void *user)
 	if (image_load(job->store, id, &image, &fault) < 0) {
 		return 0;
 	}
-	size = image.kernel.size_bytes + image.initrd.size_bytes + image.root.size_bytes;
+	size = image.kernel.size_bytes + image.firmware.size_bytes + image.initrd.size_bytes +
+	       image.root.size_bytes;
 	stacks = json_array();
 	for (size_t i = 0; i < image.n_stacks; i++) {
 		size += image.stacks[i].size_bytes;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store of D-VM images: STATE/images/ID/{manifest.json, kernel, initrd, root, stack-…}, and
- * links NAME -> ID. ID is the SHA-256 of manifest.json, which holds the SHA-256 of every file: an
- * image is what its id says, or damaged.
+ * The store of D-VM images: STATE/images/ID/{manifest.json, kernel, firmware, initrd, root,
+ * stack-…}, and links NAME -> ID. ID is the SHA-256 of manifest.json, which holds the SHA-256 of
+ * every file: an image is what its id says, or damaged.
  */
 #pragma once
 
@@ -27,6 +27,7 @@ struct image {
 	char created[32];
 	char *cmdline;
 	struct image_file kernel, initrd, root;
+	struct image_file firmware; /* path NULL: the hypervisor's own */
 	struct image_file stacks[IMAGE_FILES_MAX];
 	char stack_names[IMAGE_FILES_MAX][64];
 	size_t n_stacks;

@@ -121,6 +121,7 @@ static int dvm_create(struct hostd *h, const char *session, const json_t *state,
 	spec.image = image.id;
 	spec.owner = h->id;
 	spec.kernel = image.kernel.path;
+	spec.firmware = image.firmware.path;
 	spec.initrd = image.initrd.path;
 	spec.cmdline = image.cmdline;
 	r = add_layer(&spec, image.root.name, image.root.path, fault);

@@ -126,6 +126,7 @@ struct dvm_spec {
 	const char *owner;   /* which of several dvm on this hypervisor made it */
 	unsigned memory_mib, vcpus;
 	const char *kernel, *initrd, *cmdline;
+	const char *firmware;			 /* NULL: the hypervisor's own */
 	struct dvm_layer layers[DVM_LAYERS_MAX]; /* the root first */
 	size_t n_layers;
 	const char *log_path; /* serial console, for the operator */

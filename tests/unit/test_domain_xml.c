@@ -14,6 +14,7 @@ static const struct dvm_spec spec = {
 	.memory_mib = 256,
 	.vcpus = 2,
 	.kernel = "/img/a&b/kernel",
+	.firmware = "/img/firmware",
 	.initrd = "/img/initrd",
 	.cmdline = "console=ttyS0 x='<y>'",
 	.layers = { { "root", "/img/root" }, { "stack-disk", "/img/disk" } },
@@ -47,6 +48,8 @@ static void dvm_is_read_back(void **state)
 	assert_int_equal(domain_xml_read_tunnel(xml, &path), -ENOENT);
 	assert_non_null(strstr(xml, "<kernel>/img/a&amp;b/kernel</kernel>"));
 	assert_non_null(strstr(xml, "&lt;y&gt;"));
+	assert_non_null(
+		strstr(xml, "<loader readonly=\"yes\" type=\"rom\">/img/firmware</loader>"));
 	assert_non_null(strstr(xml, "<domain type=\"qemu\""));
 	assert_null(strstr(xml, "<interface"));
 	assert_null(strstr(xml, "<graphics"));

@@ -40,9 +40,9 @@ static void file_put(const char *name, const char *text)
 /* An image whose files hold their own names. */
 static void image_put(void)
 {
-	static const char *const files[] = { "kernel", "initrd", "root", "stack-disk" };
+	static const char *const files[] = { "kernel", "initrd", "root", "stack-disk", "firmware" };
 	_cleanup_free_ char *manifest = NULL, *dir = NULL, *link = NULL;
-	char hashes[4][65];
+	char hashes[5][65];
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		sha256(files[i], strlen(files[i]), hashes[i]);
@@ -50,11 +50,12 @@ static void image_put(void)
 	manifest = strf(
 		"{\"name\":\"default\",\"created\":\"2026-11-23T00:00:00Z\",\"cmdline\":\"quiet\","
 		"\"kernel\":{\"file\":\"kernel\",\"sha256\":\"%s\",\"size_bytes\":6},"
+		"\"firmware\":{\"file\":\"firmware\",\"sha256\":\"%s\",\"size_bytes\":8},"
 		"\"initrd\":{\"file\":\"initrd\",\"sha256\":\"%s\",\"size_bytes\":6},"
 		"\"root\":{\"file\":\"root\",\"sha256\":\"%s\",\"size_bytes\":4},"
 		"\"stacks\":[{\"name\":\"disk\",\"file\":\"stack-disk\",\"sha256\":\"%s\","
 		"\"size_bytes\":10}]}",
-		hashes[0], hashes[1], hashes[2], hashes[3]);
+		hashes[0], hashes[4], hashes[1], hashes[2], hashes[3]);
 	sha256(manifest, strlen(manifest), id);
 	dir = strf("%s/%s", folder, id);
 	link = strf("%s/default", folder);
@@ -168,7 +169,7 @@ static void listing(void **state)
 	assert_int_equal(json_array_size(json_object_get(list, "images")), 1);
 	image = json_array_get(json_object_get(list, "images"), 0);
 	assert_string_equal(json_string_value(json_object_get(image, "id")), id);
-	assert_int_equal(json_integer_value(json_object_get(image, "size_bytes")), 26);
+	assert_int_equal(json_integer_value(json_object_get(image, "size_bytes")), 34);
 	assert_true(json_is_true(json_object_get(image, "default")));
 }
 

@@ -76,6 +76,14 @@ def test_the_d_vm_as_root(cloud, session, tmp_path):
     assert found == ["/run/canary-control"]
 
 
+def test_the_firmware_is_the_images(cloud, session):
+    """What stands in memory where a PC's firmware is: the image's own, with no version of the host's packages."""
+    read = "dd if=/dev/mem bs=64k skip=12 count=4 2>/dev/null | tr -c '[:print:]' '\\n' | grep -E '.{4}'"
+    text = cloud.dvm("ssh", session, "--", read).stdout
+    assert "_SB_" in text  # its copy of the ACPI tables: the search reads what is there
+    assert not re.search(r"seabios|rel-\d|debian|qemu[ -]?v?\d+\.|\d\.\d+\.\d+|20[12]\d-", text, re.IGNORECASE)
+
+
 def test_streams_and_recordings(cloud, tiny, session):
     text = tiny.type("echo canary\r", "canary")
     assert not find(text, cloud)
