@@ -99,7 +99,17 @@ static int print_result(const struct cli *cli, const json_t *session, const char
 		return -ENOMEM;
 	}
 	if (!as_json) {
-		if (cli->tty) {
+		if (cli->config.door) {
+			printf("%s\n", id);
+			fprintf(stderr,
+				"\nLog in (GATE: how you came here, user, host and -p PORT) "
+				"with\n\n"
+				"    ssh -o ProxyCommand=\"ssh GATE proxy %%h\" root@%s\n\n"
+				"Its host key is\n\n    %s\n\n"
+				"`help` has what makes plain ssh, scp and -L work and checks that "
+				"key.\n",
+				address, json_text(session, "host_key") ?: "not made yet");
+		} else if (cli->tty) {
 			printf("\n%s is %s after %.1f s. Log in with\n\n    %s\n\n", id,
 			       json_text(session, "state"), (double)elapsed / USEC_PER_SEC, ssh);
 			printf("or, after `dvm ssh-config --install`, with    ssh root@%s\n",

@@ -24,22 +24,14 @@ static const struct view_column columns[] = {
 
 static int run_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	_cleanup_(json_decrefp) json_t *items = NULL;
-	int r = cli_list(cli, "/v1/keys", &items, fault);
-
-	if (r < 0) {
-		return r;
-	}
-	return args_has(args, "json") ? cli_print_json(items) : view_list(cli, items, columns);
+	return view_listing(cli, args, cli_list, "/v1/keys", columns, fault);
 }
-
-static const struct option_def json_only[] = { OPTION_JSON, OPTION_END };
 
 const struct command cmd_key_list = {
 	.name = "key list",
 	.words = "",
 	.summary = "list your SSH keys; an administrator sees all",
-	.options = json_only,
+	.options = options_json,
 	.run = run_list,
 };
 
@@ -161,12 +153,10 @@ static int run_remove(struct cli *cli, const struct args *args, struct fault *fa
 	return cli_call(cli, "DELETE", path, NULL, NULL, fault);
 }
 
-static const struct option_def no_options[] = { OPTION_END };
-
 const struct command cmd_key_remove = {
 	.name = "key remove",
 	.words = "KEY-ID",
 	.summary = "remove an SSH key; its logins through the SSH door end",
-	.options = no_options,
+	.options = options_none,
 	.run = run_remove,
 };

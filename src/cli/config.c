@@ -156,6 +156,7 @@ int config_load(struct config *ret, struct fault *fault)
 	} else if (r == 0) {
 		r = load_file(&c, fault);
 	}
+	c.door = getenv("DVM_DOOR") != NULL;
 	if (r == 0 && !c.url) {
 		fault_set(fault, FAULT_BAD_REQUEST, "no dvm is configured");
 		fault_hint(fault, "set DVM_URL and DVM_TOKEN, or start one here: eval \"$(dvm up "

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "fault.h"
 
 struct config {
@@ -13,7 +15,14 @@ struct config {
 	char *token;
 	char *pin;    /* sha256//BASE64 of the gate's public key, or NULL */
 	char *cacert; /* PEM file, or NULL */
+	bool door; /* run by the SSH door (DVM_DOOR): for somebody to whom our URL means nothing */
 };
+
+/* The server in a message. */
+static inline const char *config_server(const struct config *c)
+{
+	return c->door ? "its gate" : c->url;
+}
 
 int config_load(struct config *ret, struct fault *fault) _must_check_;
 void config_fini(struct config *c);

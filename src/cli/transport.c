@@ -39,30 +39,33 @@ int transport_set_up(CURL *h, const struct config *c, const char *url, char *err
 
 int transport_fault(const struct config *c, CURLcode code, const char *error, struct fault *fault)
 {
-	const char *why = error[0] ? error : curl_easy_strerror(code);
+	/* libcurl's own words name the address. */
+	const char *why = error[0] && !c->door ? error : curl_easy_strerror(code);
 
 	switch (code) {
 	case CURLE_OUT_OF_MEMORY:
 		return -ENOMEM;
 	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
 		fault_set(fault, FAULT_UNAUTHENTICATED,
-			  "the server at %s is not the one that DVM_PIN names", c->url);
+			  "the server at %s is not the one that DVM_PIN names", config_server(c));
 		fault_hint(
 			fault,
 			"somebody may be in between; if dvm was set up anew, take its new DVM_PIN");
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
 		fault_set(fault, FAULT_UNAUTHENTICATED, "cannot verify the server at %s: %s",
-			  c->url, why);
+			  config_server(c), why);
 		fault_hint(fault,
 			   "set DVM_PIN to its key or DVM_CACERT to its authority's certificate");
 		break;
 	case CURLE_OPERATION_TIMEDOUT:
-		fault_set(fault, FAULT_TIMEOUT, "no answer from %s in time", c->url);
+		fault_set(fault, FAULT_TIMEOUT, "no answer from %s in time", config_server(c));
 		break;
 	default:
-		fault_set(fault, FAULT_HOST_AWAY, "cannot reach dvm at %s: %s", c->url, why);
-		fault_hint(fault, "is it running? is DVM_URL right?");
+		fault_set(fault, FAULT_HOST_AWAY, "cannot reach dvm at %s: %s", config_server(c),
+			  why);
+		fault_hint(fault,
+			   c->door ? "try again in a moment" : "is it running? is DVM_URL right?");
 		break;
 	}
 	return -EREMOTEIO;

@@ -260,7 +260,8 @@ static int upgrade(struct ws_client *c, const char *path, const char *protocol, 
 	}
 	head_len = read_head(c, deadline);
 	if (head_len == -ETIMEDOUT) {
-		return fault_set(fault, FAULT_TIMEOUT, "no answer from %s in time", c->config->url);
+		return fault_set(fault, FAULT_TIMEOUT, "no answer from %s in time",
+				 config_server(c->config));
 	}
 	if (head_len < 0) {
 		return head_len == -ENOMEM
@@ -273,7 +274,7 @@ static int upgrade(struct ws_client *c, const char *path, const char *protocol, 
 	}
 	if (strncmp(head, "HTTP/1.1 ", 9) != 0) {
 		return fault_set(fault, FAULT_PROTOCOL, "the server at %s does not speak HTTP",
-				 c->config->url);
+				 config_server(c->config));
 	}
 	if (strncmp(head + 9, "101 ", 4) != 0) {
 		return refused(c, head_len, strtol(head + 9, NULL, 10), deadline, fault);
@@ -282,7 +283,7 @@ static int upgrade(struct ws_client *c, const char *path, const char *protocol, 
 	    !head_says(head, "Sec-WebSocket-Accept", accept) ||
 	    (protocol && !head_says(head, "Sec-WebSocket-Protocol", protocol))) {
 		return fault_set(fault, FAULT_PROTOCOL, "the server at %s opens no such stream",
-				 c->config->url);
+				 config_server(c->config));
 	}
 	buf_consume(&c->raw, head_len);
 	return 0;

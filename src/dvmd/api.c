@@ -13,6 +13,7 @@
 #include "api_events.h"
 #include "api_idempotency.h"
 #include "clock.h"
+#include "door_server.h"
 #include "log.h"
 #include "parse.h"
 #include "router.h"
@@ -25,7 +26,8 @@
 struct api {
 	struct dvmd *d;
 	struct http_server *http;
-	struct ticket_server *tickets;
+	struct rpc_server *tickets;
+	struct door_server *door; /* NULL: not wanted */
 	struct api_feed *feed;
 	struct list calls;
 	/* Callers without a good token: only so many are written down, or they could fill the
@@ -37,6 +39,11 @@ struct api {
 struct api_feed *api_feed_of(struct api *a)
 {
 	return a->feed;
+}
+
+void api_key_is_removed(struct api *a, const char *key)
+{
+	door_server_key_removed(a->door, key);
 }
 
 static bool may_audit_unknown(struct api *a)
@@ -241,10 +248,11 @@ static void on_request(struct http_request *request, void *user)
 
 #define GATE_GID 61183 /* as in dvm-gate */
 
-static int listen_at(struct dvmd *d, const char *name, int *ret_fd, struct fault *fault)
+static int listen_at(struct dvmd *d, const char *name, mode_t mode, int *ret_fd,
+		     struct fault *fault)
 {
 	_cleanup_free_ char *path = strf("%s/%s", d->run_dir, name);
-	int r = path ? unix_listen(path, 0660, ret_fd) : -ENOMEM;
+	int r = path ? unix_listen(path, mode, ret_fd) : -ENOMEM;
 
 	/* As root, dvm-gate is a user of its own, and comes in by its group. */
 	if (r == 0 && geteuid() == 0 && chown(path, 0, GATE_GID) < 0) {
@@ -272,7 +280,7 @@ static int start(struct api *a, struct fault *fault)
 	if (r < 0) {
 		return fault_set(fault, FAULT_INTERNAL, "The feed of events cannot be made");
 	}
-	r = listen_at(a->d, "ticket.sock", &fd, fault);
+	r = listen_at(a->d, "ticket.sock", 0660, &fd, fault);
 	if (r < 0) {
 		return r;
 	}
@@ -280,7 +288,19 @@ static int start(struct api *a, struct fault *fault)
 	if (r < 0) {
 		return fault_set(fault, FAULT_INTERNAL, "The tickets' server cannot be made");
 	}
-	r = listen_at(a->d, "api.sock", &fd, fault);
+	if (a->d->door) {
+		/* Who may come is looked at when he does. */
+		r = listen_at(a->d, "door.sock", 0666, &fd, fault);
+		if (r < 0) {
+			return r;
+		}
+		r = door_server_new_take(a->d, fd, &a->door);
+		if (r < 0) {
+			return fault_set(fault, FAULT_INTERNAL,
+					 "The SSH door's server cannot be made");
+		}
+	}
+	r = listen_at(a->d, "api.sock", 0660, &fd, fault);
 	if (r < 0) {
 		return r;
 	}
@@ -323,7 +343,8 @@ struct api *api_free(struct api *a)
 		list_del(&c->link);
 		c->api = NULL;
 	}
-	ticket_server_free(a->tickets);
+	door_server_free(a->door);
+	rpc_server_free(a->tickets);
 	api_feed_free(a->feed);
 	free(a);
 	return NULL;

@@ -83,5 +83,7 @@ void api_on_none(const json_t *result, const struct fault *fault, void *user); /
 /* Writes down that the route's action was refused (access.h does so by itself). Returns -EREMOTEIO.
  */
 int api_refused(struct api_call *c, const char *object, const struct fault *fault);
+/* Logins over SSH with this key end. */
+void api_key_is_removed(struct api *a, const char *key);
 /* Sets FAULT_INTERNAL for no memory. */
 int api_no_memory(struct fault *fault);

@@ -177,5 +177,6 @@ void api_key_remove(struct api_call *c)
 		return;
 	}
 	events_committed(c->d->events);
+	api_key_is_removed(c->api, c->params[0]);
 	api_reply(c, 204, NULL);
 }

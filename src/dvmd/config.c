@@ -91,7 +91,8 @@ static int set(struct config *c, const struct key *k, const char *value)
 /* The file is shared: each program refuses what is wrong in its own sections. */
 static bool of_another_program(const char *section)
 {
-	return strcmp(section, "gate") == 0 || strcmp(section, "host") == 0;
+	return strcmp(section, "gate") == 0 || strcmp(section, "host") == 0 ||
+	       strcmp(section, "door") == 0;
 }
 
 static int config_key(const char *section, const char *key, const char *value, unsigned line,

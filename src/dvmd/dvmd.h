@@ -12,6 +12,8 @@ struct dvmd {
 	const char *state_dir; /* STATE */
 	char *run_dir;	       /* STATE/run */
 	struct config config;
+	bool door; /* the SSH door may come, as these users (PROTOCOL.door) */
+	uid_t door_lookup, door_login;
 	struct metrics *metrics;
 	struct store *store;
 	struct events *events;
@@ -21,5 +23,5 @@ struct dvmd {
 	struct engine *engine;
 	struct tickets *tickets;
 	unsigned n_screenshots; /* under way (screen_ops.h) */
-	struct api *api;	/* HTTP and the ticket socket (api.h) */
+	struct api *api;	/* HTTP, the ticket socket, the SSH door's (api.h) */
 };

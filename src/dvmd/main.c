@@ -24,11 +24,12 @@
 #define VERB_WORDS_MAX 8
 
 static const char usage[] =
-	"Usage: dvmd --state DIR [--bootstrap-token]\n"
+	"Usage: dvmd --state DIR [--door LOOKUP:LOGIN] [--bootstrap-token]\n"
 	"\n"
 	"Policy, sessions and the record of dvm. Stays in the foreground.\n"
 	"\n"
 	"  --state DIR         state folder\n"
+	"  --door LOOKUP:LOGIN the SSH door asks for keys and logs in as these users (numbers)\n"
 	"  --bootstrap-token   make the first user, project and token, print the token, and end;\n"
 	"                      status 3 when there is a token already\n"
 	"  --help, --version\n";
@@ -285,10 +286,32 @@ static int run_in(struct dvmd *d, bool bootstrap_only)
 	return bootstrap_only ? bootstrap(d) : run(d);
 }
 
+/* "LOOKUP:LOGIN" */
+static int parse_door(const char *text, struct dvmd *d)
+{
+	char first[16];
+	const char *colon = strchr(text, ':');
+	uint32_t lookup, login;
+
+	if (!colon || (size_t)(colon - text) >= sizeof(first)) {
+		return -EINVAL;
+	}
+	memcpy(first, text, (size_t)(colon - text));
+	first[colon - text] = '\0';
+	if (parse_u32(first, &lookup) < 0 || parse_u32(colon + 1, &login) < 0) {
+		return -EINVAL;
+	}
+	d->door = true;
+	d->door_lookup = lookup;
+	d->door_login = login;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "state", required_argument, NULL, 's' },
+		{ "door", required_argument, NULL, 'd' },
 		{ "bootstrap-token", no_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
@@ -302,6 +325,12 @@ int main(int argc, char **argv)
 		switch (option) {
 		case 's':
 			d.state_dir = optarg;
+			break;
+		case 'd':
+			if (parse_door(optarg, &d) < 0) {
+				fputs(usage, stderr);
+				return 2;
+			}
 			break;
 		case 'b':
 			bootstrap_only = true;

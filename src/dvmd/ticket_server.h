@@ -3,11 +3,9 @@
 #pragma once
 
 #include "dvmd.h"
+#include "rpc_server.h"
 
 #define TICKET_PEERS_MAX 256
 
-struct ticket_server;
-
 /* Takes `listen_fd`. */
-int ticket_server_new_take(struct dvmd *d, int listen_fd, struct ticket_server **ret) _must_check_;
-struct ticket_server *ticket_server_free(struct ticket_server *s);
+int ticket_server_new_take(struct dvmd *d, int listen_fd, struct rpc_server **ret) _must_check_;

@@ -17,7 +17,7 @@ STAGE = BUILD / "stage"
 LIBEXEC = STAGE / "lib" / "dvm"
 DVM = STAGE / "bin" / "dvm"
 IMAGES = BUILD / "images"  # D-VM images and targets, made once a build folder
-PROGRAMS = ("dvmd", "dvm-hostd", "dvm-gate", "dvm-relay", "dvm-fakevirt", "dvm-agent")
+PROGRAMS = ("dvmd", "dvm-hostd", "dvm-gate", "dvm-door", "dvm-relay", "dvm-fakevirt", "dvm-agent")
 
 
 def images_for_everyone():
@@ -105,10 +105,11 @@ def lock_owner(path):
 class Cloud:
     """One dvm on one machine. Use as a context manager; `up()` again after `down()` keeps the state folder."""
 
-    def __init__(self, uri=None, images=None, config=None, state=None, env=None):
+    def __init__(self, uri=None, images=None, config=None, state=None, env=None, stage=STAGE, options=()):
         self.state = pathlib.Path(state or tempfile.mkdtemp(prefix="dvm-t-", dir="/tmp"))
         self.own_state = state is None
         self.uri = uri
+        self.program, self.libexec, self.options = stage / "bin/dvm", stage / "lib/dvm", options
         self.extra_env = dict(env or {})
         self.env = None
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="dvm-home-", dir="/tmp"))
@@ -120,12 +121,12 @@ class Cloud:
 
     def base_env(self):
         env = dict(os.environ)
-        env.update(DVM_LIBEXEC=str(LIBEXEC), HOME=str(self.home), XDG_CONFIG_HOME=str(self.home / ".config"))
+        env.update(DVM_LIBEXEC=str(self.libexec), HOME=str(self.home), XDG_CONFIG_HOME=str(self.home / ".config"))
         env.update(self.extra_env)
         return env
 
     def up(self):
-        argv = [DVM, "up", "--detach", "--state", self.state]
+        argv = [self.program, "up", "--detach", "--state", self.state, *self.options]
         if self.uri:
             argv += ["--uri", self.uri]
         result = run(*argv, env=self.base_env(), timeout=180)
@@ -138,7 +139,7 @@ class Cloud:
         return self
 
     def down(self, *args):
-        return run(DVM, "down", "--state", self.state, *args, env=self.base_env(), timeout=180)
+        return run(self.program, "down", "--state", self.state, *args, env=self.base_env(), timeout=180)
 
     def __enter__(self):
         return self.up()
@@ -163,13 +164,13 @@ class Cloud:
     # -- the command line
 
     def dvm(self, *args, check=True, timeout=180, input=None):
-        return run(DVM, *args, env=self.env, check=check, timeout=timeout, input=input)
+        return run(self.program, *args, env=self.env, check=check, timeout=timeout, input=input)
 
     def json(self, *args, **kw):
         return json.loads(self.dvm(*args, "--json", **kw).stdout)
 
     def popen(self, *args, **kw):
-        return subprocess.Popen([str(DVM), *map(str, args)], env=self.env, **kw)
+        return subprocess.Popen([str(self.program), *map(str, args)], env=self.env, **kw)
 
     # -- our own programs
 

@@ -160,10 +160,10 @@ static int end_sessions_patiently(const char *state, struct fault *fault)
 static int sweep(const char *state, bool relays)
 {
 	static const char *const files[] = {
-		"run/hostd.sock",    "run/api.sock",	   "run/ticket.sock",	"run/fakevirt.sock",
-		"run/dvmd.lock",     "run/dvm-hostd.lock", "run/dvm-gate.lock", "run/fakevirt.lock",
-		"run/libvirtd.conf", "run/virtlogd.conf",  "run/libvirtd.pid",	"run/virtlogd.pid",
-		"run/up.json",	     "run/up.lock",
+		"run/hostd.sock",    "run/api.sock",	  "run/ticket.sock",   "run/fakevirt.sock",
+		"run/door.sock",     "run/dvm-door.lock", "run/dvmd.lock",     "run/dvm-hostd.lock",
+		"run/dvm-gate.lock", "run/fakevirt.lock", "run/libvirtd.conf", "run/virtlogd.conf",
+		"run/libvirtd.pid",  "run/virtlogd.pid",  "run/up.json",       "run/up.lock",
 	};
 	static const char *const dirs[] = { "run/relay", "run/dvm" };
 	int r = 0;

@@ -22,7 +22,7 @@
 
 /* What stands in dvm.ini for us; everything else there is for the other programs. */
 struct settings {
-	char *listen, *uri;
+	char *listen, *uri, *ssh_port, *account;
 };
 
 static int take_setting(const char *section, const char *key, const char *value, unsigned line,
@@ -35,6 +35,13 @@ static int take_setting(const char *section, const char *key, const char *value,
 		to = &s->listen;
 	} else if (section && strcmp(section, "host") == 0 && strcmp(key, "uri") == 0) {
 		to = &s->uri;
+	} else if (section && strcmp(section, "door") == 0 && strcmp(key, "port") == 0) {
+		to = &s->ssh_port;
+	} else if (section && strcmp(section, "door") == 0 && strcmp(key, "account") == 0) {
+		to = &s->account;
+	} else if (section && strcmp(section, "door") == 0) {
+		return fault_set(fault, FAULT_UNKNOWN_FIELD,
+				 "line %u: there is no key %s in [door]", line, key);
 	}
 	if (to) {
 		free(*to);
@@ -48,6 +55,8 @@ static void settings_fini(struct settings *s)
 {
 	free(s->listen);
 	free(s->uri);
+	free(s->ssh_port);
+	free(s->account);
 }
 
 static void nap(void)
@@ -204,7 +213,9 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 	_cleanup_free_ char *state = NULL;
 	_cleanup_free_ char *ini = NULL;
 	struct supervisor_options o = { .ready_fd = -1, .log_fd = -1 };
+	struct door_options door;
 	struct layout_up up;
+	const char *ssh_port;
 	bool as_json = args_has(args, "json");
 	int r;
 
@@ -230,6 +241,14 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 		: settings.uri		? settings.uri
 					: libvirtd_default_uri();
 	o.listen = args_value(args, "listen") ? args_value(args, "listen") : settings.listen;
+	ssh_port = args_value(args, "ssh-port") ? args_value(args, "ssh-port") : settings.ssh_port;
+	if (ssh_port) {
+		r = door_options_make(ssh_port, settings.account, &door, fault);
+		if (r < 0) {
+			return r;
+		}
+		o.door = &door;
+	}
 	return args_has(args, "detach") ? detach(&o, as_json, fault)
 					: foreground(&o, as_json, fault);
 }
@@ -240,6 +259,10 @@ static const struct option_def options[] = {
 	{ "detach", 'd', NULL, "return when all is ready; dvm down ends it" },
 	{ "listen", 'l', "ADDRESS:PORT",
 	  "where the gate listens (default: 127.0.0.1 and a port that is kept)" },
+	{ "ssh-port", 0, "PORT",
+	  "let users in with plain ssh too, on this port of the same address; 0: any, which is "
+	  "kept "
+	  "(default: no)" },
 	{ "uri", 'u', "URI",
 	  "libvirt's, or \"fake:\" for a hypervisor that only pretends (default: qemu:///system, "
 	  "or "
@@ -254,9 +277,14 @@ const struct command cmd_up = {
 	.summary = "start dvm on this machine and print what to set in the environment",
 	.text = "Starts dvmd, dvm-hostd and dvm-gate and keeps them running; a libvirt daemon too "
 		"where none answers. "
-		"Makes a first token.\n\n"
+		"Makes a first token. With --ssh-port an SSH door too (dvm-door(8)), which needs "
+		"OpenSSH's sshd and, as root, "
+		"an account for its users: useradd --system --home-dir / --shell /bin/sh "
+		"--password '*' "
+		"dvm\n\n"
 		"eval \"$(dvm up --detach)\" sets DVM_URL, DVM_TOKEN, DVM_PIN, LIBVIRT_DEFAULT_URI "
-		"and DVM_STATE. On a "
+		"and DVM_STATE, with the SSH door "
+		"DVM_SSH and DVM_SSH_HOST_KEY. On a "
 		"state folder that is up already it prints the same again. Stopped in the "
 		"foreground (^C), sessions stay; "
 		"dvm down ends them too.",

@@ -146,8 +146,8 @@ int layout_write_up(const char *state, const struct layout_up *up, struct fault 
 {
 	_cleanup_free_ char *path = layout_path(state, "run/up.json");
 	_cleanup_free_ char *text = NULL;
-	json_t *j = json_pack("{s:s*, s:s, s:s*}", "url", up->url, "uri", up->uri, "listen",
-			      up->listen);
+	json_t *j = json_pack("{s:s*, s:s, s:s*, s:s*}", "url", up->url, "uri", up->uri, "listen",
+			      up->listen, "ssh", up->ssh);
 	int r;
 
 	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
@@ -165,7 +165,7 @@ int layout_read_up(const char *state, struct layout_up *ret)
 	_cleanup_free_ char *path = layout_path(state, "run/up.json");
 	_cleanup_free_ char *text = NULL;
 	struct layout_up up = { 0 };
-	const char *url = NULL, *uri = NULL, *listen = NULL;
+	const char *url = NULL, *uri = NULL, *listen = NULL, *ssh = NULL;
 	size_t len;
 	json_t *j;
 	int r;
@@ -175,16 +175,17 @@ int layout_read_up(const char *state, struct layout_up *ret)
 		return r;
 	}
 	j = json_loadb(text, len, 0, NULL);
-	if (!j ||
-	    json_unpack(j, "{s?s, s:s, s?s}", "url", &url, "uri", &uri, "listen", &listen) < 0) {
+	if (!j || json_unpack(j, "{s?s, s:s, s?s, s?s}", "url", &url, "uri", &uri, "listen",
+			      &listen, "ssh", &ssh) < 0) {
 		json_decref(j);
 		return -ENOENT;
 	}
 	up.url = url ? strdup(url) : NULL;
 	up.uri = strdup(uri);
 	up.listen = listen ? strdup(listen) : NULL;
+	up.ssh = ssh ? strdup(ssh) : NULL;
 	json_decref(j);
-	if ((url && !up.url) || !up.uri || (listen && !up.listen)) {
+	if ((url && !up.url) || !up.uri || (listen && !up.listen) || (ssh && !up.ssh)) {
 		layout_up_fini(&up);
 		return -ENOMEM;
 	}
@@ -197,6 +198,7 @@ void layout_up_fini(struct layout_up *up)
 	free(up->url);
 	free(up->uri);
 	free(up->listen);
+	free(up->ssh);
 	*up = (struct layout_up){ 0 };
 }
 
@@ -234,6 +236,7 @@ int layout_print_environment(const char *state, const struct layout_up *up, bool
 {
 	struct config c = { 0 };
 	bool libvirt = strncmp(up->uri, "fake:", 5) != 0;
+	_cleanup_free_ char *host_key = NULL;
 	json_t *j;
 	int r;
 
@@ -241,10 +244,19 @@ int layout_print_environment(const char *state, const struct layout_up *up, bool
 	if (r < 0) {
 		return r;
 	}
+	if (up->ssh) {
+		r = read_line(state, "door/host_key.pub", &host_key);
+		if (r < 0) {
+			config_fini(&c);
+			return fault_set(fault, FAULT_INTERNAL, "the SSH door has no key: %s",
+					 strerror(-r));
+		}
+	}
 	if (as_json) {
-		j = json_pack("{s:s, s:s, s:s, s:s*, s:s}", "DVM_URL", c.url, "DVM_TOKEN", c.token,
-			      "DVM_PIN", c.pin, "LIBVIRT_DEFAULT_URI", libvirt ? up->uri : NULL,
-			      "DVM_STATE", state);
+		j = json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s*, s:s*}", "DVM_URL", c.url,
+			      "DVM_TOKEN", c.token, "DVM_PIN", c.pin, "LIBVIRT_DEFAULT_URI",
+			      libvirt ? up->uri : NULL, "DVM_STATE", state, "DVM_SSH", up->ssh,
+			      "DVM_SSH_HOST_KEY", host_key);
 		if (!j || json_dumpf(j, stdout, JSON_INDENT(2)) < 0) {
 			r = -ENOMEM;
 		}
@@ -258,6 +270,10 @@ int layout_print_environment(const char *state, const struct layout_up *up, bool
 			print_export("LIBVIRT_DEFAULT_URI", up->uri);
 		}
 		print_export("DVM_STATE", state);
+		if (up->ssh) {
+			print_export("DVM_SSH", up->ssh);
+			print_export("DVM_SSH_HOST_KEY", host_key);
+		}
 	}
 	config_fini(&c);
 	return r == 0 && fflush(stdout) == EOF ? -EIO : r;

@@ -23,6 +23,7 @@ struct layout_up {
 	char *url;    /* https://ADDRESS:PORT */
 	char *uri;    /* libvirt's, or fake:… */
 	char *listen; /* as asked for, or NULL */
+	char *ssh;    /* ssh://ACCOUNT@ADDRESS:PORT of the SSH door; NULL: there is none */
 };
 
 int layout_write_up(const char *state, const struct layout_up *up,

@@ -21,9 +21,10 @@ static const struct {
 	enum leftover_set set;
 	const char *lock;
 } locks[] = {
-	{ LEFTOVER_PROGRAMS, "run/dvm-gate.lock" },  { LEFTOVER_PROGRAMS, "run/dvmd.lock" },
-	{ LEFTOVER_PROGRAMS, "run/dvm-hostd.lock" }, { LEFTOVER_GROUND, "run/fakevirt.lock" },
-	{ LEFTOVER_GROUND, "run/libvirtd.pid" },     { LEFTOVER_GROUND, "run/virtlogd.pid" },
+	{ LEFTOVER_PROGRAMS, "run/dvm-door.lock" }, { LEFTOVER_PROGRAMS, "run/dvm-gate.lock" },
+	{ LEFTOVER_PROGRAMS, "run/dvmd.lock" },	    { LEFTOVER_PROGRAMS, "run/dvm-hostd.lock" },
+	{ LEFTOVER_GROUND, "run/fakevirt.lock" },   { LEFTOVER_GROUND, "run/libvirtd.pid" },
+	{ LEFTOVER_GROUND, "run/virtlogd.pid" },
 };
 
 bool leftover_stop_owner(const char *path, usec_t patience)

@@ -8,7 +8,7 @@
 #include "macro.h"
 
 enum leftover_set {
-	LEFTOVER_PROGRAMS = 1, /* dvm-gate, dvm-hostd, dvmd */
+	LEFTOVER_PROGRAMS = 1, /* dvm-door, dvm-gate, dvm-hostd, dvmd */
 	LEFTOVER_RELAYS = 2,
 	LEFTOVER_GROUND =
 		4, /* what dvm up started for them to stand on: libvirt's daemons, dvm-fakevirt */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gate's listening socket. */
+/* Listening sockets. */
 #include "listener.h"
 
 #include <arpa/inet.h>
@@ -93,7 +93,8 @@ static int bind_listen(union address *a, uint16_t port, int *ret_fd)
 	return 0;
 }
 
-static char *make_url(int fd)
+/* `scheme`: "https://", "ssh://USER@" */
+static char *make_url(const char *scheme, int fd)
 {
 	union address a;
 	socklen_t len = sizeof(a);
@@ -107,44 +108,34 @@ static char *make_url(int fd)
 			a.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		}
 		inet_ntop(AF_INET, &a.in.sin_addr, host, sizeof(host));
-		return strf("https://%s:%u", host, ntohs(a.in.sin_port));
+		return strf("%s%s:%u", scheme, host, ntohs(a.in.sin_port));
 	}
 	if (IN6_IS_ADDR_UNSPECIFIED(&a.in6.sin6_addr)) {
 		a.in6.sin6_addr = in6addr_loopback;
 	}
 	inet_ntop(AF_INET6, &a.in6.sin6_addr, host, sizeof(host));
-	return strf("https://[%s]:%u", host, ntohs(a.in6.sin6_port));
+	return strf("%s[%s]:%u", scheme, host, ntohs(a.in6.sin6_port));
 }
 
-int listener_open(const char *listen, const char *port_path, int *ret_fd, char **ret_url,
-		  struct fault *fault)
+/* The port: `port`, or the one of the last time, or any. */
+static int open_at(union address *a, uint16_t port, const char *scheme, const char *shown,
+		   const char *port_path, int *ret_fd, char **ret_url, struct fault *fault)
 {
 	_cleanup_close_ int fd = -1;
 	_cleanup_free_ char *url = NULL;
-	const char *text = listen ? listen : LISTENER_DEFAULT;
-	union address a;
-	uint16_t port, before = 0;
+	uint16_t before = port == 0 ? port_of_before(port_path) : 0;
 	char number[16];
 	int r;
 
-	r = parse_address(text, &a, &port);
-	if (r < 0) {
-		fault_set(fault, FAULT_BAD_VALUE, "--listen \"%.80s\" is not an address", text);
-		fault_hint(fault, "numbers only, e.g. 192.0.2.1:8443 or [2001:db8::1]:8443");
-		return -EREMOTEIO;
-	}
-	if (port == 0) {
-		before = port_of_before(port_path);
-	}
-	r = bind_listen(&a, port ? port : before, &fd);
+	r = bind_listen(a, port ? port : before, &fd);
 	if (r == -EADDRINUSE && before) {
-		r = bind_listen(&a, 0, &fd);
+		r = bind_listen(a, 0, &fd);
 	}
 	if (r < 0) {
-		return fault_set(fault, FAULT_BAD_VALUE, "cannot listen on %s: %s", text,
+		return fault_set(fault, FAULT_BAD_VALUE, "cannot listen on %s: %s", shown,
 				 strerror(-r));
 	}
-	url = make_url(fd);
+	url = make_url(scheme, fd);
 	if (!url) {
 		return -ENOMEM;
 	}
@@ -157,4 +148,42 @@ int listener_open(const char *listen, const char *port_path, int *ret_fd, char *
 	*ret_fd = TAKE_FD(fd);
 	*ret_url = TAKE_PTR(url);
 	return 0;
+}
+
+static int read_address(const char *text, union address *ret, uint16_t *ret_port,
+			struct fault *fault)
+{
+	if (parse_address(text, ret, ret_port) < 0) {
+		fault_set(fault, FAULT_BAD_VALUE, "--listen \"%.80s\" is not an address", text);
+		fault_hint(fault, "numbers only, e.g. 192.0.2.1:8443 or [2001:db8::1]:8443");
+		return -EREMOTEIO;
+	}
+	return 0;
+}
+
+int listener_open(const char *listen, const char *port_path, int *ret_fd, char **ret_url,
+		  struct fault *fault)
+{
+	const char *text = listen ? listen : LISTENER_DEFAULT;
+	union address a;
+	uint16_t port;
+	int r = read_address(text, &a, &port, fault);
+
+	return r < 0 ? r : open_at(&a, port, "https://", text, port_path, ret_fd, ret_url, fault);
+}
+
+int listener_open_ssh(const char *listen, uint16_t port, const char *account, const char *port_path,
+		      int *ret_fd, char **ret_url, struct fault *fault)
+{
+	_cleanup_free_ char *scheme = strf("ssh://%s@", account);
+	_cleanup_free_ char *shown = strf("SSH's port %u", port);
+	union address a;
+	uint16_t other;
+	int r = read_address(listen ? listen : LISTENER_DEFAULT, &a, &other, fault);
+
+	if (r < 0) {
+		return r;
+	}
+	return scheme && shown ? open_at(&a, port, scheme, shown, port_path, ret_fd, ret_url, fault)
+			       : -ENOMEM;
 }

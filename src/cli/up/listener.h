@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gate's listening socket, held by the supervisor so that no connection is refused while the
- * gate restarts. */
+/* Listening sockets, held by the supervisor so that no connection is refused while a program
+ * restarts. */
 #pragma once
 
 #include "fault.h"
@@ -12,3 +12,7 @@
  * it. */
 int listener_open(const char *listen, const char *port_path, int *ret_fd, char **ret_url,
 		  struct fault *fault) _must_check_;
+/* The SSH door's: on the address of `listen`, on `port` (0: as above). *ret_url: "ssh://ACCOUNT@…".
+ */
+int listener_open_ssh(const char *listen, uint16_t port, const char *account, const char *port_path,
+		      int *ret_fd, char **ret_url, struct fault *fault) _must_check_;

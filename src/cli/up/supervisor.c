@@ -35,7 +35,7 @@ struct supervisor {
 	struct service *services[SERVICES_MAX];
 	size_t n_services;
 	struct layout_up up;
-	int lock_fd, listen_fd, notify_fd;
+	int lock_fd, listen_fd, ssh_fd, notify_fd;
 	char notify_address[64]; /* as in NOTIFY_SOCKET: @… is the abstract namespace */
 	bool begun;		 /* all services are in the list */
 	bool ready;		 /* all were ready once */
@@ -401,6 +401,42 @@ static int add_program(struct supervisor *s, const char *name, const char *optio
 	return add(s, &spec, NULL, fault);
 }
 
+/* dvmd, which is told who the SSH door is. */
+static int add_dvmd(struct supervisor *s, struct fault *fault)
+{
+	const struct door_options *door = s->options->door;
+	char users[32];
+
+	if (!door) {
+		return add_program(s, "dvmd", NULL, NULL, -1, fault);
+	}
+	snprintf(users, sizeof(users), "%u:%u", (unsigned)door->lookup, (unsigned)door->login);
+	return add_program(s, "dvmd", "--door", users, -1, fault);
+}
+
+static int add_door(struct supervisor *s, struct fault *fault)
+{
+	_cleanup_free_ char *program = NULL;
+	_cleanup_free_ char *self = realpath("/proc/self/exe", NULL);
+	struct service_spec spec = { .name = "dvm-door", .listen_fd = s->ssh_fd };
+	int r = state_program("dvm-door", &program, fault);
+
+	if (r < 0 || !self) {
+		return r < 0 ? r : -ENOMEM;
+	}
+	spec.argv[0] = program;
+	spec.argv[1] = "listen";
+	spec.argv[2] = "--state";
+	spec.argv[3] = s->options->state;
+	spec.argv[4] = "--account";
+	spec.argv[5] = s->options->door->account;
+	spec.argv[6] = "--dvm";
+	spec.argv[7] = self;
+	spec.argv[8] = "--url";
+	spec.argv[9] = s->up.url;
+	return add(s, &spec, NULL, fault);
+}
+
 static int add_all(struct supervisor *s, struct fault *fault)
 {
 	const char *state = s->options->state, *uri = s->options->uri;
@@ -419,13 +455,16 @@ static int add_all(struct supervisor *s, struct fault *fault)
 		r = layout_bootstrap_token(state, fault);
 	}
 	if (r == 0) {
-		r = add_program(s, "dvmd", NULL, NULL, -1, fault);
+		r = add_dvmd(s, fault);
 	}
 	if (r == 0) {
 		r = add_program(s, "dvm-hostd", "--uri", uri, -1, fault);
 	}
 	if (r == 0) {
 		r = add_program(s, "dvm-gate", NULL, NULL, s->listen_fd, fault);
+	}
+	if (r == 0 && s->options->door) {
+		r = add_door(s, fault);
 	}
 	return r;
 }
@@ -438,9 +477,10 @@ static int take_over(struct supervisor *s, struct fault *fault)
 	_cleanup_free_ char *lock = layout_path(o->state, "run/up.lock");
 	_cleanup_free_ char *up = layout_path(o->state, "run/up.json");
 	_cleanup_free_ char *port = layout_path(o->state, "run/gate.port");
+	_cleanup_free_ char *ssh_port = layout_path(o->state, "run/door.port");
 	int r;
 
-	if (!lock || !up || !port) {
+	if (!lock || !up || !port || !ssh_port) {
 		return -ENOMEM;
 	}
 	r = pid_lock(lock, &s->lock_fd);
@@ -458,7 +498,14 @@ static int take_over(struct supervisor *s, struct fault *fault)
 	/* Without an URL it says: not ready yet; but how to start again, should we be killed
 	 * before. */
 	r = layout_write_up(o->state, &s->up, fault);
-	return r < 0 ? r : listener_open(o->listen, port, &s->listen_fd, &s->up.url, fault);
+	if (r == 0) {
+		r = listener_open(o->listen, port, &s->listen_fd, &s->up.url, fault);
+	}
+	if (r == 0 && o->door) {
+		r = listener_open_ssh(o->listen, o->door->port, o->door->account, ssh_port,
+				      &s->ssh_fd, &s->up.ssh, fault);
+	}
+	return r;
 }
 
 static int set_up_loop(struct supervisor *s)
@@ -495,6 +542,7 @@ int supervisor_run(const struct supervisor_options *options, struct fault *fault
 		.options = options,
 		.lock_fd = -1,
 		.listen_fd = -1,
+		.ssh_fd = -1,
 		.notify_fd = -1,
 		.fault = fault,
 	};
@@ -524,6 +572,7 @@ int supervisor_run(const struct supervisor_options *options, struct fault *fault
 	layout_up_fini(&s.up);
 	close_fd(s.notify_fd);
 	close_fd(s.listen_fd);
+	close_fd(s.ssh_fd);
 	close_fd(s.lock_fd);
 	return r;
 }

@@ -10,14 +10,16 @@
  */
 #pragma once
 
+#include "door_options.h"
 #include "fault.h"
 
 struct supervisor_options {
 	const char *state;
 	const char *uri; /* libvirt's, "fake:SOCKET", or "fake:" for a fake hypervisor of our own */
-	const char *listen; /* or NULL */
-	int ready_fd;	    /* one byte when all is ready, then closed; -1: none */
-	int log_fd;	    /* takes the place of stderr once all is ready; -1: stays */
+	const char *listen;		 /* or NULL */
+	const struct door_options *door; /* NULL: no SSH door */
+	int ready_fd;			 /* one byte when all is ready, then closed; -1: none */
+	int log_fd; /* takes the place of stderr once all is ready; -1: stays */
 };
 
 /* Runs until SIGTERM or SIGINT. -EEXIST: another supervisor has this state folder. A fault: it
