@@ -288,8 +288,8 @@ int agent_link_take(struct relay *relay, int fd, const json_t *config, struct fa
 		err = agent_configure(relay, config, fault);
 	}
 	if (err == 0) {
-		err = link_conn_new_take(relay->event, TAKE_FD(owned), &options, &conn_ops,
-					 relay->agent, &relay->agent->conn);
+		err = link_conn_new_take(relay->event, relay->poll, TAKE_FD(owned), &options,
+					 &conn_ops, relay->agent, &relay->agent->conn);
 	}
 	return err;
 }

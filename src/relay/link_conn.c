@@ -27,7 +27,8 @@ struct link_conn {
 	void *user;
 	struct tunnel_link *link;
 	struct list channels; /* struct channel */
-	sd_event_source *io, *deferred, *timer;
+	struct poll_item io;
+	sd_event_source *deferred, *timer;
 	bool blocked; /* the fd took no more */
 	bool failed;
 	bool undrained; /* somebody was told that there is no room */
@@ -44,14 +45,14 @@ static void conn_watch(struct link_conn *c)
 	if (c->blocked) {
 		events |= EPOLLOUT;
 	}
-	if (sd_event_source_set_io_events(c->io, events) < 0) {
+	if (poll_item_watch(&c->io, events) < 0) {
 		link_conn_fail(c);
 	}
 }
 
 static void conn_end(struct link_conn *c)
 {
-	sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+	poll_item_off(&c->io);
 	sd_event_source_set_enabled(c->deferred, SD_EVENT_OFF);
 	c->ops->ended(c, c->user);
 }
@@ -123,9 +124,9 @@ static bool conn_read(struct link_conn *c)
 	return err >= 0;
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
+static void on_io(struct poll_item *item, uint32_t revents)
 {
-	struct link_conn *c = user;
+	struct link_conn *c = container_of(item, struct link_conn, io);
 	bool alive = true;
 
 	if (revents & EPOLLOUT) {
@@ -140,10 +141,9 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
 	}
 	if (!alive) {
 		conn_end(c);
-		return 0;
+		return;
 	}
 	conn_watch(c);
-	return 0;
 }
 
 static int on_deferred(sd_event_source *source, void *user)
@@ -289,7 +289,7 @@ static int conn_start(struct link_conn *c, sd_event *event)
 		if (c->kind == LINK_CONN_PORT) {
 			tunnel_link_set_portlike(c->link);
 		}
-		err = sd_event_add_io(event, &c->io, c->fd, EPOLLIN, on_io, c);
+		err = poll_item_watch(&c->io, EPOLLIN);
 	}
 	if (err >= 0) {
 		err = sd_event_add_defer(event, &c->deferred, on_deferred, c);
@@ -301,8 +301,9 @@ static int conn_start(struct link_conn *c, sd_event *event)
 	return err < 0 ? err : 0;
 }
 
-int link_conn_new_take(sd_event *event, int fd, const struct link_conn_options *options,
-		       const struct link_conn_ops *ops, void *user, struct link_conn **ret)
+int link_conn_new_take(sd_event *event, struct poll_set *poll, int fd,
+		       const struct link_conn_options *options, const struct link_conn_ops *ops,
+		       void *user, struct link_conn **ret)
 {
 	struct link_conn *c = calloc(1, sizeof(*c));
 	int err;
@@ -319,6 +320,7 @@ int link_conn_new_take(sd_event *event, int fd, const struct link_conn_options *
 	c->ops = ops;
 	c->user = user;
 	list_init(&c->channels);
+	poll_item_init(&c->io, poll, fd, on_io);
 	err = conn_start(c, event);
 	if (err < 0) {
 		link_conn_free(c);
@@ -338,7 +340,7 @@ struct link_conn *link_conn_free(struct link_conn *c)
 	}
 	sd_event_source_disable_unref(c->timer);
 	sd_event_source_disable_unref(c->deferred);
-	sd_event_source_disable_unref(c->io);
+	poll_item_off(&c->io);
 	tunnel_link_free(c->link);
 	close_fd(c->fd);
 	free(c);

@@ -15,6 +15,7 @@
 #include <systemd/sd-event.h>
 
 #include "list.h"
+#include "poll_set.h"
 #include "tunnel_link.h"
 
 /* Below this the connection takes data for its channels. */
@@ -44,9 +45,9 @@ struct link_conn_options {
 	unsigned channels_max; /* both sides' together */
 };
 
-int link_conn_new_take(sd_event *event, int fd, const struct link_conn_options *options,
-		       const struct link_conn_ops *ops, void *user,
-		       struct link_conn **ret) _must_check_;
+int link_conn_new_take(sd_event *event, struct poll_set *poll, int fd,
+		       const struct link_conn_options *options, const struct link_conn_ops *ops,
+		       void *user, struct link_conn **ret) _must_check_;
 /* Every channel's `closed` is called with "relay-lost". Not inside a callback but `ended`. */
 struct link_conn *link_conn_free(struct link_conn *c);
 

@@ -195,8 +195,10 @@ static int run(const struct arguments *a)
 	if (err < 0) {
 		return err;
 	}
-	relay_init(&relay, event, a->name);
-	err = signals_set(event);
+	err = relay_init(&relay, event, a->name);
+	if (err == 0) {
+		err = signals_set(event);
+	}
 	if (err == 0) {
 		err = boot_id_get(relay.boot_id);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Joins two stream sockets. See pipe_pair.h. */
-/* #syscalls: splice pipe2 fcntl shutdown close epoll_create1 epoll_ctl epoll_wait */
+/* #syscalls: splice pipe2 fcntl shutdown close */
 #include "pipe_pair.h"
 
 #include <errno.h>
@@ -16,7 +16,6 @@
 
 #define MOVES_PER_TURN 16 /* then others on the loop have their turn */
 #define LITTLE_BYTES 4096
-#define READY_MAX 64
 
 struct pipe_ends {
 	int in, out; /* -1: there is none */
@@ -32,10 +31,9 @@ struct way {
 };
 
 struct side {
+	struct poll_item item;
 	struct pipe_pair *pair;
 	int fd;
-	bool watched;	 /* is in the epoll */
-	uint32_t events; /* what for */
 	bool gone; /* in both directions: what it said is all there, what is said to it is lost */
 };
 
@@ -48,13 +46,9 @@ struct pipe_pair {
 };
 
 struct pipe_set {
-	int epoll_fd;
-	sd_event_source *io;
+	struct poll_set *poll;
 	struct pipe_ends kept[PIPES_KEPT_MAX];
 	unsigned n_kept;
-	/* What is being served: a pair that goes takes its events out. */
-	struct epoll_event ready[READY_MAX];
-	int n_ready;
 };
 
 static void pipe_close(struct pipe_ends *pipe)
@@ -181,30 +175,20 @@ static void way_move(struct pipe_pair *p, unsigned i)
 static int side_watch(struct side *s, unsigned i)
 {
 	const struct way *from_it = &s->pair->way[i], *to_it = &s->pair->way[1 - i];
-	struct epoll_event ev = { .data.ptr = s };
-	int op = EPOLL_CTL_MOD;
+	uint32_t events = 0;
 
 	if (!from_it->over && !from_it->at_end && from_it->held == 0) {
-		ev.events |= EPOLLIN;
+		events |= EPOLLIN;
 	}
 	if (to_it->blocked) {
-		ev.events |= EPOLLOUT;
+		events |= EPOLLOUT;
 	}
-	if (s->gone && ev.events == 0) {
+	if (s->gone && events == 0) {
 		/* It would wake us for ever; the other side says when it is its turn. */
-		op = EPOLL_CTL_DEL;
-	} else if (!s->watched) {
-		op = EPOLL_CTL_ADD;
-	}
-	if (op == EPOLL_CTL_DEL ? !s->watched : s->watched && s->events == ev.events) {
+		poll_item_off(&s->item);
 		return 0;
 	}
-	if (epoll_ctl(s->pair->set->epoll_fd, op, s->fd, &ev) < 0) {
-		return -errno;
-	}
-	s->watched = op != EPOLL_CTL_DEL;
-	s->events = ev.events;
-	return 0;
+	return poll_item_watch(&s->item, events);
 }
 
 /* False: it is over, or cannot go on. */
@@ -218,23 +202,13 @@ static bool pair_watch(struct pipe_pair *p)
 
 static void pair_unwatch(struct pipe_pair *p)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(p->side); i++) {
-		struct side *s = &p->side[i];
-
-		if (s->watched) {
-			(void)epoll_ctl(p->set->epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
-			s->watched = false;
-		}
-		for (int k = 0; k < p->set->n_ready; k++) {
-			if (p->set->ready[k].data.ptr == s) {
-				p->set->ready[k].data.ptr = NULL;
-			}
-		}
-	}
+	poll_item_off(&p->side[0].item);
+	poll_item_off(&p->side[1].item);
 }
 
-static void side_serve(struct side *s, uint32_t events)
+static void on_ready(struct poll_item *item, uint32_t events)
 {
+	struct side *s = container_of(item, struct side, item);
 	struct pipe_pair *p = s->pair;
 	unsigned i = s == &p->side[1];
 
@@ -256,37 +230,14 @@ static void side_serve(struct side *s, uint32_t events)
 	}
 }
 
-static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *user)
-{
-	struct pipe_set *set = user;
-
-	set->n_ready = epoll_wait(fd, set->ready, READY_MAX, 0);
-	for (int k = 0; k < set->n_ready; k++) {
-		if (set->ready[k].data.ptr) {
-			side_serve(set->ready[k].data.ptr, set->ready[k].events);
-		}
-	}
-	set->n_ready = 0;
-	return 0;
-}
-
-int pipe_set_new(sd_event *event, struct pipe_set **ret)
+int pipe_set_new(struct poll_set *poll, struct pipe_set **ret)
 {
 	struct pipe_set *set = calloc(1, sizeof(*set));
-	int err;
 
 	if (!set) {
 		return -ENOMEM;
 	}
-	set->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	err = set->epoll_fd < 0 ? -errno : 0;
-	if (err == 0) {
-		err = sd_event_add_io(event, &set->io, set->epoll_fd, EPOLLIN, on_ready, set);
-	}
-	if (err < 0) {
-		pipe_set_free(set);
-		return err;
-	}
+	set->poll = poll;
 	*ret = set;
 	return 0;
 }
@@ -299,8 +250,6 @@ struct pipe_set *pipe_set_free(struct pipe_set *set)
 	while (set->n_kept > 0) {
 		pipe_close(&set->kept[--set->n_kept]);
 	}
-	sd_event_source_disable_unref(set->io);
-	close_fd(set->epoll_fd);
 	free(set);
 	return NULL;
 }
@@ -326,6 +275,8 @@ int pipe_pair_new_take(struct pipe_set *set, int fd, int other_fd, void (*ended)
 	p->user = user;
 	p->side[0] = (struct side){ .pair = p, .fd = fd };
 	p->side[1] = (struct side){ .pair = p, .fd = other_fd };
+	poll_item_init(&p->side[0].item, set->poll, fd, on_ready);
+	poll_item_init(&p->side[1].item, set->poll, other_fd, on_ready);
 	p->way[0].pipe = p->way[1].pipe = (struct pipe_ends){ -1, -1 };
 	err = fd_set_nonblock(fd);
 	if (err == 0) {

@@ -11,23 +11,19 @@
  * what it said before is still delivered.
  *
  * A way has a pipe only while it holds bytes: a few empty ones are kept for all pairs, so a pair
- * that is quiet costs its two sockets and nothing else. All pairs of a loop wait in one epoll of
- * their own, which the loop sees as one source: a loop that looks at all its ready sources for each
- * one that it serves does not see how many pairs are busy.
+ * that is quiet costs its two sockets and nothing else.
  */
 #pragma once
 
-#include <systemd/sd-event.h>
-
-#include "macro.h"
+#include "poll_set.h"
 
 #define PIPE_PAIR_HELD_MAX (256 * 1024)
 #define PIPES_KEPT_MAX 8
 
-/* One for all pairs of a loop; outlives them. */
+/* One for all pairs of a loop; outlives them, and `poll` outlives it. */
 struct pipe_set;
 
-int pipe_set_new(sd_event *event, struct pipe_set **ret) _must_check_;
+int pipe_set_new(struct poll_set *poll, struct pipe_set **ret) _must_check_;
 struct pipe_set *pipe_set_free(struct pipe_set *set);
 /* Empty pipes that are kept. */
 unsigned pipe_set_kept(const struct pipe_set *set);

@@ -66,7 +66,7 @@ static int pipes_start(struct relay *relay)
 	if (!relay->pipes) {
 		return -ENOMEM;
 	}
-	return relay->pipe_set ? 0 : pipe_set_new(relay->event, &relay->pipe_set);
+	return relay->pipe_set ? 0 : pipe_set_new(relay->poll, &relay->pipe_set);
 }
 
 int pipe_open_take(struct relay *relay, const char *name, int fd)

@@ -241,7 +241,7 @@ static const struct link_conn_ops conn_ops = {
 	.ended = on_ended,
 };
 
-static int raw_start(struct raw_conn *r, sd_event *event, int tunnel_fd)
+static int raw_start(struct raw_conn *r, struct relay *relay, int tunnel_fd)
 {
 	const struct link_conn_options options = {
 		.kind = LINK_CONN_SOCKET,
@@ -253,18 +253,19 @@ static int raw_start(struct raw_conn *r, sd_event *event, int tunnel_fd)
 	int err = fd_set_nonblock(r->fd);
 
 	if (err == 0) {
-		err = sd_event_add_defer(event, &r->finish, on_finish, r);
+		err = sd_event_add_defer(relay->event, &r->finish, on_finish, r);
 	}
 	if (err >= 0) {
-		err = sd_event_add_io(event, &r->io, r->fd, 0, on_io, r);
+		err = sd_event_add_io(relay->event, &r->io, r->fd, 0, on_io, r);
 	}
 	if (err >= 0) {
-		err = link_conn_new_take(event, TAKE_FD(owned), &options, &conn_ops, r, &r->conn);
+		err = link_conn_new_take(relay->event, relay->poll, TAKE_FD(owned), &options,
+					 &conn_ops, r, &r->conn);
 	}
 	return err < 0 ? err : 0;
 }
 
-int raw_conn_new_take(sd_event *event, int fd, int tunnel_fd, const char *service, uint8_t mode,
+int raw_conn_new_take(struct relay *relay, int fd, int tunnel_fd, const char *service, uint8_t mode,
 		      void (*ended)(void *user), void *user, struct raw_conn **ret)
 {
 	struct raw_conn *r = calloc(1, sizeof(*r));
@@ -281,7 +282,7 @@ int raw_conn_new_take(sd_event *event, int fd, int tunnel_fd, const char *servic
 	r->ended = ended;
 	r->user = user;
 	buf_init(&r->out, RAW_WINDOW);
-	err = raw_start(r, event, tunnel_fd);
+	err = raw_start(r, relay, tunnel_fd);
 	if (err < 0) {
 		raw_conn_free(r);
 		return err;

@@ -10,6 +10,7 @@
 #include "hub.h"
 #include "hub_source.h"
 #include "pipes.h"
+#include "poll_set.h"
 #include "record.h"
 #include "streams.h"
 #include "upstream.h"
@@ -25,7 +26,7 @@ static size_t files_max(void)
 	return (size_t)MIN(limit.rlim_max, (rlim_t)RELAY_FILES_MAX);
 }
 
-void relay_init(struct relay *r, sd_event *event, const char *name)
+int relay_init(struct relay *r, sd_event *event, const char *name)
 {
 	memset(r, 0, sizeof(*r));
 	r->event = event;
@@ -34,6 +35,7 @@ void relay_init(struct relay *r, sd_event *event, const char *name)
 	list_init(&r->displays);
 	list_init(&r->upstreams);
 	list_init(&r->records);
+	return poll_set_new(event, &r->poll);
 }
 
 void relay_fini(struct relay *r)
@@ -48,4 +50,5 @@ void relay_fini(struct relay *r)
 	r->source = hub_source_free(r->source);
 	r->hub = hub_free(r->hub);
 	control_free(r->control);
+	poll_set_free(r->poll);
 }

@@ -20,6 +20,7 @@
 struct relay {
 	char name[RELAY_NAME_MAX + 1];
 	sd_event *event;
+	struct poll_set *poll; /* for what there may be thousands of */
 	uint8_t boot_id[RING_BOOT_ID_BYTES];
 	struct control *control;
 	struct hub *hub; /* a console's relay; else NULL */
@@ -37,7 +38,7 @@ struct relay {
 	unsigned verbs_running;
 };
 
-/* Makes an empty one; the loop is the caller's. */
-void relay_init(struct relay *r, sd_event *event, const char *name);
+/* Makes an empty one; the loop is the caller's. Ahead of the walls. */
+int relay_init(struct relay *r, sd_event *event, const char *name) _must_check_;
 /* Ends all connections, then closes the scrollback in order. */
 void relay_fini(struct relay *r);

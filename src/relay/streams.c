@@ -120,7 +120,7 @@ static int user_start(struct user *u, int fd, const struct grant *grant)
 	if (err < 0) {
 		return err;
 	}
-	err = raw_conn_new_take(relay->event, TAKE_FD(owned), pair[0], grant->service, grant->mode,
+	err = raw_conn_new_take(relay, TAKE_FD(owned), pair[0], grant->service, grant->mode,
 				on_raw_ended, u, &u->raw);
 	if (err < 0) {
 		close_fd(pair[1]);

@@ -142,7 +142,8 @@ int upstream_link_take(struct relay *relay, enum upstream_service service, const
 	u->writable = writable;
 	strncpy(u->name, name, RELAY_NAME_MAX);
 	list_add_tail(&relay->upstreams, &u->of_relay);
-	err = link_conn_new_take(relay->event, TAKE_FD(owned), &options, &conn_ops, u, &u->conn);
+	err = link_conn_new_take(relay->event, relay->poll, TAKE_FD(owned), &options, &conn_ops, u,
+				 &u->conn);
 	if (err < 0) {
 		upstream_free(u);
 		return err;

@@ -75,7 +75,7 @@ int user_conn_new_take(struct relay *relay, int fd, const struct grant *grant,
 	u->grant = *grant;
 	u->ended = ended;
 	u->user = user;
-	err = link_conn_new_take(relay->event, fd, &options, &conn_ops, u, &u->conn);
+	err = link_conn_new_take(relay->event, relay->poll, fd, &options, &conn_ops, u, &u->conn);
 	if (err < 0) {
 		free(u);
 		return err;

@@ -9,6 +9,7 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import select
 import signal
 import socket
@@ -24,7 +25,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/integration/lib"))
 from peer import (  # noqa: E402
-    BREAK, CREDIT, DATA, DIALER, EOF, GAP, INPUT, KEPT, LISTENER, LIVE, OPEN, OPENED, PACE,
+    BREAK, CREDIT, DATA, DIALER, EOF, GAP, HELLO, INPUT, KEPT, LISTENER, LIVE, OPEN, OPENED, PACE,
     REFUSED, TAKE, Fault, Rpc, Tunnel, receive_to_end, show_ticket,
 )
 
@@ -775,6 +776,40 @@ def test_flood_of_strangers(console):
     assert relay.memory_kib() - before < (100000 if SANITIZED else 1024)
     for sock in kept:
         sock.close()
+
+
+@pytest.fixture
+def many_files():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    yield limits[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_thousands_leave_at_once(console, many_files):
+    """Readers of the console, each in a connection of its own, that all go in one moment."""
+    relay, guest = console
+    count = min(5000, many_files // 2 - 100)
+    good, g = relay.reader("r")
+    hello = whole(HELLO, 0, b"DVMTUN\r\n" + struct.pack(">HHQQ", 1, DIALER, 4711, 0))
+    with contextlib.ExitStack() as users:
+        sockets = []
+        for _ in range(count):
+            sock = users.enter_context(relay.connect_stream())
+            sock.sendall(hello + whole(OPEN, 1, struct.pack(">QQBB", KEPT, 1000, 1, 7) + b"console"))
+            sockets.append(sock)
+        relay.wait_status(lambda s: s["hub"]["readers"] == count + 1)
+        guest.sendall(b"to all")
+        for sock in sockets:
+            data = b""
+            while not data.endswith(b"to all"):
+                part = sock.recv(1000)
+                assert part
+                data += part
+        expect(good, g, b"to all")
+    relay.wait_status(lambda s: s["hub"]["readers"] == 1)
+    guest.sendall(b" who stayed")
+    expect(good, g, b"to all who stayed")
 
 
 def test_first_line_in_pieces_with_frames_behind(console):

@@ -16,6 +16,7 @@
 
 struct fixture {
 	sd_event *event;
+	struct poll_set *poll;
 	struct pipe_set *set;
 	struct pipe_pair *pair;
 	int a, b; /* what the peers hold */
@@ -50,7 +51,8 @@ static int setup(void **state)
 
 	assert_non_null(f);
 	assert_int_equal(sd_event_new(&f->event) < 0, 0);
-	assert_int_equal(pipe_set_new(f->event, &f->set), 0);
+	assert_int_equal(poll_set_new(f->event, &f->poll), 0);
+	assert_int_equal(pipe_set_new(f->poll, &f->set), 0);
 	assert_int_equal(unix_pair(left), 0);
 	assert_int_equal(unix_pair(right), 0);
 	f->a = left[0];
@@ -66,6 +68,7 @@ static int teardown(void **state)
 
 	pipe_pair_free(f->pair);
 	pipe_set_free(f->set);
+	poll_set_free(f->poll);
 	sd_event_unref(f->event);
 	close_fd(f->a);
 	close_fd(f->b);
