@@ -51,7 +51,7 @@ class Console:
         self.console.call("hub.source", fds=[end.fileno()], kind="stream", writable=True, fresh=True)
         end.close()
         link = self.console.connect("console", "take", False)
-        self.session.call("upstream.link", fds=[link.fileno()], name="web", mode="rw")
+        self.session.call("upstream.link", fds=[link.fileno()], service="console", name="web", mode="rw")
         link.close()
         self.recordings = 0
 
