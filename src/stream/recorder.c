@@ -157,32 +157,38 @@ static void marker_write(struct recorder *r, uint64_t offset, usec_t now, const 
 	line_write(r, offset, at);
 }
 
-#define EACH_BYTE(x) (UINT64_C(0x0101010101010101) * (x))
-#define HIGH_BITS EACH_BYTE(0x80)
+/* Sixteen bytes at once, in what vector registers the machine has. */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
-/* Bytes at the head of [p, p+len) that stand in JSON as they are; may end early, but not by a whole
- * word. */
-static size_t plain_run(const uint8_t *p, size_t len)
+static bool is_plain(uint8_t c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static bool all_plain(bytes16 v)
+{
+	bytes16 special = (bytes16)((v < 0x20) | (v >= 0x7f) | (v == '"') | (v == '\\'));
+	uint64_t halves[2];
+
+	memcpy(halves, &special, sizeof(halves));
+	return (halves[0] | halves[1]) == 0;
+}
+
+/* Copies what stands at the head of [p, p+len) and in JSON as it is; returns how much. */
+static size_t plain_copy(uint8_t *to, const uint8_t *p, size_t len)
 {
 	size_t n = 0;
+	bytes16 v;
 
-	for (; n + 8 <= len; n += 8) {
-		uint64_t w, quote, backslash, below, above;
-
-		memcpy(&w, p + n, 8);
-		/* The high bit of each byte that is zero, and perhaps of some above such a one. */
-		quote = w ^ EACH_BYTE('"');
-		quote = (quote - EACH_BYTE(1)) & ~quote;
-		backslash = w ^ EACH_BYTE('\\');
-		backslash = (backslash - EACH_BYTE(1)) & ~backslash;
-		below = (w - EACH_BYTE(0x20)) & ~w; /* control characters */
-		above = w | (w + EACH_BYTE(1));	    /* 0x7f and beyond ASCII */
-		if ((quote | backslash | below | above) & HIGH_BITS) {
+	for (; n + sizeof(v) <= len; n += sizeof(v)) {
+		memcpy(&v, p + n, sizeof(v));
+		if (!all_plain(v)) {
 			break;
 		}
+		memcpy(to + n, &v, sizeof(v));
 	}
-	while (n < len && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\') {
-		n++;
+	for (; n < len && is_plain(p[n]); n++) {
+		to[n] = p[n];
 	}
 	return n;
 }
@@ -237,17 +243,17 @@ static int text_encode(struct buf *b, const uint8_t *p, size_t len, bool whole, 
 		}
 		to = start;
 		while (p < end) {
-			size_t plain = plain_run(p, (size_t)(end - p));
+			size_t plain = plain_copy(to, p, (size_t)(end - p));
 			int n;
 
-			memcpy(to, p, plain);
 			to += plain;
 			p += plain;
 			len -= plain;
 			if (p == end) {
 				break;
 			}
-			n = utf8_next(p, len); /* may reach beyond the piece */
+			/* May reach beyond the piece. */
+			n = *p < 0x80 ? 1 : utf8_next(p, len);
 			if (n == 0 && !whole) {
 				buf_commit(b, (size_t)(to - start));
 				*ret_rest = len;
