@@ -107,20 +107,22 @@ access * {{ trusted 127.0.0.1; }}
         self._greet()
 
     def _greet(self):
-        """Until each client has got what the guest says, behind its own words."""
+        """Until each client passes on what the guest says, and has said all it has to say itself."""
         waiting = {client.stdout.fileno(): b"" for client in self.clients}
         deadline = time.monotonic() + 20
         while waiting:
             if time.monotonic() > deadline:
                 raise TimeoutError("conserver's clients get nothing")
-            self.guest.sendall(b"?")
-            for fd in select.select(list(waiting), [], [], 0.05)[0]:
+            self.guest.sendall(b"anybody?")
+            for fd in select.select(list(waiting), [], [], 0.1)[0]:
                 waiting[fd] += os.read(fd, 4096)
-            waiting = {fd: text for fd, text in waiting.items() if b"?" not in text.replace(b"c?", b"")}
-        self.guest.sendall(b"\n")
+            waiting = {fd: text for fd, text in waiting.items() if b"anybody?" not in text}
+        time.sleep(0.2)  # their own words come from another process than the guest's
+        self.guest.sendall(b"now\n")
         for client in self.clients:
-            while not os.read(client.stdout.fileno(), 4096).endswith(b"\n"):
-                pass
+            text = b""
+            while not text.endswith(b"now\n"):
+                text += os.read(client.stdout.fileno(), 4096)
 
     def measure(self):
         return load("raw", 0, self.guest, -1, [client.stdout for client in self.clients], CONSERVER_BYTES)
