@@ -116,6 +116,7 @@ static void on_closed(struct chan *chan, const char *reason)
 static const struct chan_ops bridge_ops = {
 	.opened = chan_ignore_opened,
 	.data = on_data,
+	.screen = chan_ignore_screen,
 	.gap = chan_ignore_gap,
 	.writable = on_writable,
 	.eof = on_eof,

@@ -35,6 +35,10 @@ void chan_close(struct chan *c, const char *reason)
 	}
 }
 
+void chan_ignore_screen(struct chan *c, const uint8_t *p, size_t len, bool last)
+{
+}
+
 void chan_ignore_gap(struct chan *c, uint64_t length)
 {
 }
@@ -63,6 +67,16 @@ void chan_on_data(struct tunnel_link *l, uint16_t n, uint64_t offset, const uint
 
 	if (c) {
 		c->ops->data(c, p, len);
+	}
+}
+
+void chan_on_screen(struct tunnel_link *l, uint16_t n, const uint8_t *p, size_t len, bool last,
+		    void *user)
+{
+	struct chan *c = tunnel_link_get_data(l, n);
+
+	if (c) {
+		c->ops->screen(c, p, len, last);
 	}
 }
 

@@ -14,6 +14,7 @@ struct chan;
 struct chan_ops {
 	void (*opened)(struct chan *c, uint64_t start, uint8_t mode);
 	void (*data)(struct chan *c, const uint8_t *p, size_t len);
+	void (*screen)(struct chan *c, const uint8_t *p, size_t len, bool last);
 	void (*gap)(struct chan *c, uint64_t length);
 	void (*writable)(struct chan *c);
 	void (*eof)(struct chan *c);
@@ -37,6 +38,7 @@ int chan_open(struct chan *c, const struct chan_ops *ops, struct tunnel_link *li
 void chan_close(struct chan *c, const char *reason);
 
 /* For a kind of channel that does not care. */
+void chan_ignore_screen(struct chan *c, const uint8_t *p, size_t len, bool last);
 void chan_ignore_gap(struct chan *c, uint64_t length);
 void chan_ignore_ctl(struct chan *c, const struct tunnel_ctl *ctl);
 void chan_ignore_opened(struct chan *c, uint64_t start, uint8_t mode);
@@ -45,6 +47,8 @@ void chan_ignore_opened(struct chan *c, uint64_t start, uint8_t mode);
 void chan_on_opened(struct tunnel_link *l, uint16_t n, uint64_t start, uint8_t mode, void *user);
 void chan_on_data(struct tunnel_link *l, uint16_t n, uint64_t offset, const uint8_t *p, size_t len,
 		  void *user);
+void chan_on_screen(struct tunnel_link *l, uint16_t n, const uint8_t *p, size_t len, bool last,
+		    void *user);
 void chan_on_gap(struct tunnel_link *l, uint16_t n, uint64_t offset, uint64_t length, void *user);
 void chan_on_writable(struct tunnel_link *l, uint16_t n, void *user);
 void chan_on_eof(struct tunnel_link *l, uint16_t n, void *user);

@@ -227,6 +227,7 @@ static void on_closed(struct chan *c, const char *reason)
 static const struct chan_ops config_ops = {
 	.opened = chan_ignore_opened,
 	.data = on_data,
+	.screen = chan_ignore_screen,
 	.gap = chan_ignore_gap,
 	.writable = on_writable,
 	.eof = on_eof,

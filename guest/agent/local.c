@@ -136,6 +136,7 @@ static const struct tunnel_link_ops link_ops = {
 	.open = link_open,
 	.opened = chan_on_opened,
 	.data = chan_on_data,
+	.screen = chan_on_screen,
 	.gap = chan_on_gap,
 	.writable = chan_on_writable,
 	.eof = chan_on_eof,

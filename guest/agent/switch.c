@@ -86,6 +86,17 @@ static void up_data(struct chan *c, const uint8_t *p, size_t len)
 	pass_limit(s, &s->down, &s->up);
 }
 
+static void up_screen(struct chan *c, const uint8_t *p, size_t len, bool last)
+{
+	struct switched *s = container_of(c, struct switched, up);
+
+	if (tunnel_link_send_screen(s->down.link, s->down.number, p, len, last) != (ssize_t)len) {
+		end(s, "timeout");
+		return;
+	}
+	pass_limit(s, &s->down, &s->up);
+}
+
 static void up_gap(struct chan *c, uint64_t length)
 {
 	struct switched *s = container_of(c, struct switched, up);
@@ -176,6 +187,7 @@ static void down_closed(struct chan *c, const char *reason)
 static const struct chan_ops up_ops = {
 	.opened = up_opened,
 	.data = up_data,
+	.screen = up_screen,
 	.gap = up_gap,
 	.writable = up_writable,
 	.eof = up_eof,
@@ -186,6 +198,7 @@ static const struct chan_ops up_ops = {
 static const struct chan_ops down_ops = {
 	.opened = chan_ignore_opened,
 	.data = down_data,
+	.screen = chan_ignore_screen,
 	.gap = chan_ignore_gap,
 	.writable = down_writable,
 	.eof = down_eof,

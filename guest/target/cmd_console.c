@@ -2,12 +2,13 @@
 /*
  * target console: the target's serial console on this terminal.
  *
- * Theory of operation: the console is a stream with offsets that is kept at the relay. The first
- * open asks for "live only", just to learn where the stream stands; the second one asks for a bit
- * of the past before that. From then on the offset of the next byte is known, so that after a lost
- * connection (the relay or the agent was restarted) it goes on where it was, with nothing doubled
- * and what is lost shown as a gap. Notices of ours are lines of their own, in reverse video, never
- * mixed into the guest's bytes when the output is not a terminal (they go to stderr then).
+ * Theory of operation: the console is a stream with offsets that is kept at the relay. On a
+ * terminal the open asks for the screen as it stands. Otherwise a first one asks for "live only",
+ * just to learn where the stream stands; the second one asks for a bit of the past before that.
+ * From then on the offset of the next byte is known, so that after a lost connection (the relay or
+ * the agent was restarted) it goes on where it was, with nothing doubled and what is lost shown as
+ * a gap. Notices of ours are lines of their own, in reverse video, never mixed into the guest's
+ * bytes when the output is not a terminal (they go to stderr then).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -45,6 +46,7 @@ struct console {
 	bool may_write;
 	uint64_t history, next; /* next: offset of the next byte */
 	uint64_t live;		/* where the stream stood at the start */
+	bool screen;		/* begins with it */
 	bool dump, started, cut_line;
 	char reason[64];
 	struct buf typed; /* not yet sent */
@@ -103,8 +105,8 @@ static void notice(struct console *c, const char *format, ...)
 /* Opens the channel for the phase we are in. */
 static int console_open(struct console *c)
 {
-	bool probe = !c->started;
-	uint64_t from = probe ? TUNNEL_FROM_LIVE : c->next;
+	bool probe = !c->started && !c->screen;
+	uint64_t from = probe ? TUNNEL_FROM_LIVE : c->started ? c->next : TUNNEL_FROM_SCREEN;
 
 	c->phase = probe ? PHASE_PROBE : PHASE_OPENING;
 	return tunnel_link_open(c->client.link, c->service, probe ? TUNNEL_MODE_READ : c->mode,
@@ -140,11 +142,12 @@ static void on_opened(struct tunnel_link *l, uint16_t channel, uint64_t start, u
 		return;
 	}
 	if (c->phase == PHASE_OPENING) {
-		if (start > c->next && c->next > 0 && !c->cut_line) {
+		if (c->started && start > c->next && c->next > 0 && !c->cut_line) {
 			notice(c, "%" PRIu64 " bytes are no longer kept", start - c->next);
 		}
 		c->next = start;
 		c->phase = PHASE_OPEN;
+		c->started = true;
 		c->may_write = mode & TUNNEL_MODE_WRITE;
 		c->mode &= (uint8_t)~TUNNEL_MODE_TAKE;
 		if (wanted_write && !c->may_write) {
@@ -206,6 +209,19 @@ static void on_data(struct tunnel_link *l, uint16_t channel, uint64_t offset, co
 	write_out(c, p, len);
 	look_for_until(c, p, len);
 	c->next = offset + len;
+	if (tunnel_link_credit(l, channel, c->next + WINDOW_BYTES) < 0) {
+		c->client.lost = true;
+	}
+}
+
+static void on_screen(struct tunnel_link *l, uint16_t channel, const uint8_t *p, size_t len,
+		      bool last, void *user)
+{
+	struct console *c = user;
+
+	if (write_all(STDOUT_FILENO, p, len) < 0) {
+		c->quit = true;
+	}
 	if (tunnel_link_credit(l, channel, c->next + WINDOW_BYTES) < 0) {
 		c->client.lost = true;
 	}
@@ -283,6 +299,7 @@ static const struct tunnel_link_ops link_ops = {
 	.open = link_open,
 	.opened = on_opened,
 	.data = on_data,
+	.screen = on_screen,
 	.gap = on_gap,
 	.writable = on_writable,
 	.eof = on_eof,
@@ -410,6 +427,8 @@ static int parse_arguments(struct console *c, struct invocation *in)
 			return -EINVAL;
 		}
 	}
+	c->screen =
+		!history && !c->dump && !c->until && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	/* what was printed long ago is not what a script waits for */
 	if (c->until && !history) {
 		c->history = 0;

@@ -7,7 +7,7 @@ const struct command commands[] = {
 	{ "info", "", "the session: targets, lease, what is attached", cmd_info, 0 },
 	{ "console",
 	  "[--read-only] [--take] [--history BYTES] [--dump] [--until TEXT] [--timeout SECONDS]",
-	  "the target's serial console (leave with Ctrl-])", cmd_console, 10 },
+	  "the target's serial console, on a terminal as it stands (leave with Ctrl-])", cmd_console, 10 },
 	{ "power on", "", "start the target", cmd_power, 0 },
 	{ "power off", "", "pull the target's plug", cmd_power, 0 },
 	{ "power shutdown", "", "ask the target to shut down", cmd_power, 0 },

@@ -27,11 +27,13 @@ static int parse_from(struct console *c, const struct args *args, struct fault *
 	const char *from = args_value(args, "from");
 	bool live = args_has(args, "live") || c->only_offset || c->script ||
 		    c->brk != CONSOLE_BREAK_NONE || args_has(args, "paste");
+	bool screen = args_has(args, "screen") || (c->interactive && !args_has(args, "history"));
 
-	c->from = live ? TUNNEL_FROM_LIVE : TUNNEL_FROM_KEPT;
-	if (from && (parse_u64(from, &c->from) < 0 || c->from >= TUNNEL_FROM_LIVE)) {
+	c->from = live ? TUNNEL_FROM_LIVE : screen ? TUNNEL_FROM_SCREEN : TUNNEL_FROM_KEPT;
+	if (from && (parse_u64(from, &c->from) < 0 || c->from >= TUNNEL_FROM_SCREEN)) {
 		return fault_set(fault, FAULT_BAD_VALUE, "--from \"%.40s\" is not an offset", from);
 	}
+	c->screen_due = c->from == TUNNEL_FROM_SCREEN;
 	return 0;
 }
 
@@ -93,9 +95,6 @@ static int parse_options(struct console *c, const struct args *args, struct faul
 		r = parse_typing(c, args, fault);
 	}
 	if (r == 0) {
-		r = parse_from(c, args, fault);
-	}
-	if (r == 0) {
 		r = shown_init(&c->shown, args_value(args, "log"), args_value(args, "grep"), fault);
 	}
 	if (r < 0) {
@@ -111,7 +110,7 @@ static int parse_options(struct console *c, const struct args *args, struct faul
 	c->reads_input = c->interactive || (c->asked_to_write && !types);
 	c->ends_when_quiet = !c->interactive && c->asked_to_write && !until && !c->script &&
 			     after == USEC_INFINITY;
-	return 0;
+	return parse_from(c, args, fault);
 }
 
 static int run(struct cli *cli, const struct args *args, struct fault *fault)
@@ -143,8 +142,10 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 static const struct option_def options[] = {
 	{ "read-only", 'r', NULL, "only watch" },
 	{ "take", 't', NULL, "take writing over from whoever has it" },
-	{ "live", 'l', NULL, "only what comes from now on, nothing of what was kept" },
-	{ "from", 'f', "OFFSET", "what was kept from this byte on (default: all of it)" },
+	{ "screen", 'S', NULL, "begin with the screen as it stands (the default on a terminal)" },
+	{ "history", 'H', NULL, "begin with all that was kept (the default elsewhere)" },
+	{ "live", 'l', NULL, "only what comes from now on, nothing of what was" },
+	{ "from", 'f', "OFFSET", "begin with what was kept from this byte on" },
 	{ "offset", 'o', NULL, "only print at which byte the console is now, for a later --from" },
 	{ "until", 'u', "TEXT", "end, with status 0, once TEXT has come" },
 	{ "expect", 'e', "REGEX",
@@ -172,7 +173,7 @@ static const struct option_def options[] = {
 const struct command cmd_console = {
 	.name = "console",
 	.words = "VM",
-	.summary = "a VM's console, with what it said before",
+	.summary = "a VM's console, as it stands or with what it said before",
 	.text = "No session is needed. On a terminal ~. at the start of a line leaves it, ~? shows "
 		"more such keys.\n\n"
 		"Otherwise it is a filter: what comes in is typed, what the guest says goes out. "

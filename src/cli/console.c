@@ -21,6 +21,12 @@
 #define PAUSE_MAX (5 * USEC_PER_SEC)
 #define EXIT_NOT_MATCHED 1
 
+/* What the guest's programs may have left the user's terminal in: another screen, a scroll region,
+ * a hidden cursor, colours, the mouse. The cursor stays where it is. */
+static const char leave_screen[] =
+	"\033[?47l\0337\033[r\0338\033[?6l\033[?7h\033[?25h\033[4l\033[0m"
+	"\033(B\017\033[?1l\033>\033[?9;1000;1002;1003;1004;1006;2004l";
+
 /* A word of our own among the guest's. */
 static void _printf_(2, 3) notice(struct console *c, const char *fmt, ...)
 {
@@ -72,7 +78,9 @@ static void tell_back(struct console *c, uint64_t start)
 {
 	unsigned seconds = (unsigned)((clock_monotonic() - c->lost_at) / USEC_PER_SEC);
 
-	if (start > c->from) {
+	if (c->from >= TUNNEL_FROM_SCREEN) {
+		notice(c, "connection lost, back after %u s", seconds);
+	} else if (start > c->from) {
 		notice(c, "connection lost, back after %u s, %" PRIu64 " bytes lost here", seconds,
 		       start - c->from);
 	} else if (start < c->from) {
@@ -101,7 +109,7 @@ static void on_opened(uint64_t start, uint8_t mode, void *user)
 	c->writable_known = c->may_write || !c->asked_to_write;
 	if (back) {
 		tell_back(c, start);
-	} else if (c->from < TUNNEL_FROM_LIVE && start > c->from) {
+	} else if (c->from < TUNNEL_FROM_SCREEN && start > c->from) {
 		notice(c, "%" PRIu64 " bytes before this are no longer kept", start - c->from);
 	}
 	if (c->asked_to_write) {
@@ -144,11 +152,24 @@ static void on_input(uint64_t id, uint64_t had, void *user)
 	}
 }
 
+static void on_screen(const uint8_t *p, size_t len, bool last, void *user)
+{
+	struct console *c = user;
+
+	c->done += len;
+	c->last_byte = clock_monotonic();
+	c->screen_due = !last;
+	if (c->error == 0) {
+		c->error = shown_bytes(&c->shown, p, len);
+	}
+}
+
 static void on_data(const uint8_t *p, size_t len, void *user)
 {
 	struct console *c = user;
 	size_t end = len;
 
+	c->screen_due = false;
 	c->done += len;
 	c->last_byte = clock_monotonic();
 	if (c->found || c->error < 0) {
@@ -242,6 +263,7 @@ static void on_eof(void *user)
 static const struct stream_client_ops ops = {
 	.opened = on_opened,
 	.data = on_data,
+	.screen = on_screen,
 	.gap = on_gap,
 	.writer = on_writer,
 	.source = on_source,
@@ -596,7 +618,7 @@ static int reconnect(struct console *c, struct fault *fault)
 		notice(c, "connection lost, reconnecting");
 	}
 	end = MIN(c->lost_at + c->reconnect_for, c->deadline);
-	if (c->opened) {
+	if (c->opened && !c->screen_due) {
 		c->from = stream_client_offset(c->stream);
 	}
 	if (c->brk == CONSOLE_BREAK_SENT) {
@@ -709,6 +731,11 @@ int console_run(struct console *c, struct fault *fault)
 		int end = shown_end(&c->shown);
 
 		r = end < 0 ? end : r;
+	}
+	if (c->terminal.raw) {
+		int left = write_out(STDOUT_FILENO, leave_screen, strlen(leave_screen));
+
+		r = r >= 0 && left < 0 ? left : r;
 	}
 	terminal_restore(&c->terminal);
 	return r == -EPIPE ? 0 : r == -ECONNRESET ? -EREMOTEIO : r;

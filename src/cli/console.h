@@ -4,7 +4,8 @@
  *
  * Theory of operation: on a terminal keys go out raw, but for the escape keys; otherwise it is a
  * filter. What comes is written out at once, blocking: the stream's window then slows the relay,
- * never the guest. When the connection breaks, a new ticket is asked for and the stream goes on at
+ * never the guest. A terminal gets the screen as it stands, and only then what comes; it is left as
+ * it was. When the connection breaks, a new ticket is asked for and the stream goes on at
  * the offset it was at, in both directions: what was typed is kept until the hub has it (typed.h).
  * What could not be brought over is said, with its length.
  *
@@ -43,6 +44,7 @@ struct console {
 	bool ends_when_quiet; /* as a filter, with nothing else to wait for */
 	uint32_t rate;	      /* bytes a second of what is typed; 0: as they come */
 	uint64_t from;
+	bool screen_due; /* `from` is the screen, and it is not all here */
 	usec_t deadline; /* of --timeout; USEC_INFINITY: none */
 	usec_t reconnect_for;
 	struct escape escape;

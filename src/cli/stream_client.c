@@ -95,6 +95,15 @@ static void on_data(struct tunnel_link *l, uint16_t channel, uint64_t offset, co
 	s->ops->data(p, len, s->user);
 }
 
+static void on_screen(struct tunnel_link *l, uint16_t channel, const uint8_t *p, size_t len,
+		      bool last, void *user)
+{
+	struct stream_client *s = user;
+
+	s->pending += len;
+	s->ops->screen(p, len, last, s->user);
+}
+
 static void on_gap(struct tunnel_link *l, uint16_t channel, uint64_t offset, uint64_t length,
 		   void *user)
 {
@@ -146,6 +155,7 @@ static const struct tunnel_link_ops link_ops = {
 	.open = on_open,
 	.opened = on_opened,
 	.data = on_data,
+	.screen = on_screen,
 	.gap = on_gap,
 	.writable = on_writable,
 	.eof = on_eof,

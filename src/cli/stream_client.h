@@ -31,6 +31,9 @@ struct stream_client_ops {
 	 * before it is no longer kept. `mode`: what was granted. */
 	void (*opened)(uint64_t start, uint8_t mode, void *user);
 	void (*data)(const uint8_t *p, size_t len, void *user);
+	/* The screen that TUNNEL_FROM_SCREEN asked for, in pieces, before any data(): the caller's,
+	 * as data() is. May be NULL for who does not ask for it. */
+	void (*screen)(const uint8_t *p, size_t len, bool last, void *user);
 	/* `length` bytes are lost here; 0: unknown how many. */
 	void (*gap)(uint64_t length, void *user);
 	/* The right to write came (true) or went. */

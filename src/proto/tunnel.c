@@ -147,6 +147,17 @@ static int decode_data(const uint8_t *p, size_t len, struct tunnel_frame *f)
 	return 0;
 }
 
+static int decode_screen(const uint8_t *p, size_t len, struct tunnel_frame *f)
+{
+	if (len < 2 || p[0] > 1) {
+		return -EPROTO;
+	}
+	f->screen.last = p[0];
+	f->screen.bytes = p + 1;
+	f->screen.len = len - 1;
+	return 0;
+}
+
 static int decode_gap(const uint8_t *p, size_t len, struct tunnel_frame *f)
 {
 	if (len != 16) {
@@ -218,6 +229,7 @@ static const decode_fn decoders[] = {
 	[TUNNEL_CREDIT] = decode_value,	 [TUNNEL_EOF] = decode_value,
 	[TUNNEL_CLOSE] = decode_reason,	 [TUNNEL_CTL] = decode_ctl,
 	[TUNNEL_PING] = decode_value,	 [TUNNEL_PONG] = decode_value,
+	[TUNNEL_SCREEN] = decode_screen,
 };
 static_assert(ARRAY_SIZE(decoders) == _TUNNEL_TYPE_MAX, "each type has its decoder");
 
@@ -305,6 +317,11 @@ static ssize_t payload_size(const struct tunnel_frame *f)
 			return -EINVAL;
 		}
 		return (ssize_t)(8 + f->data.len);
+	case TUNNEL_SCREEN:
+		if (f->screen.len < 1 || f->screen.len > TUNNEL_PAYLOAD_MAX - 1) {
+			return -EINVAL;
+		}
+		return (ssize_t)(1 + f->screen.len);
 	case TUNNEL_GAP:
 		return 16;
 	case TUNNEL_CREDIT:
@@ -373,6 +390,10 @@ static void put_payload(uint8_t *p, const struct tunnel_frame *f)
 		break;
 	case TUNNEL_DATA:
 		memcpy(put_u64(p, f->data.offset), f->data.bytes, f->data.len);
+		break;
+	case TUNNEL_SCREEN:
+		*p = f->screen.last;
+		memcpy(p + 1, f->screen.bytes, f->screen.len);
 		break;
 	case TUNNEL_GAP:
 		put_u64(put_u64(p, f->gap.offset), f->gap.length);

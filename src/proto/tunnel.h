@@ -10,6 +10,7 @@
 #define TUNNEL_HEADER_BYTES 8
 #define TUNNEL_PAYLOAD_MAX 65536
 #define TUNNEL_DATA_MAX (TUNNEL_PAYLOAD_MAX - 8)
+#define TUNNEL_SCREEN_MAX (256 * 1024) /* all pieces of one */
 #define TUNNEL_SERVICE_MAX 96
 #define TUNNEL_CHANNELS_MAX 256			      /* opened by one side, at once */
 #define TUNNEL_CHANNEL_LAST (2 * TUNNEL_CHANNELS_MAX) /* numbers: 1 to this */
@@ -17,6 +18,7 @@
 #define TUNNEL_FLUSH_BYTES 65552 /* zeros that end any unfinished frame, see PROTOCOL.tunnel §2 */
 #define TUNNEL_FROM_KEPT UINT64_MAX
 #define TUNNEL_FROM_LIVE (UINT64_MAX - 1)
+#define TUNNEL_FROM_SCREEN (UINT64_MAX - 2) /* the least of the three: offsets are below */
 
 enum tunnel_type {
 	TUNNEL_HELLO = 1,
@@ -31,6 +33,7 @@ enum tunnel_type {
 	TUNNEL_CTL,
 	TUNNEL_PING,
 	TUNNEL_PONG,
+	TUNNEL_SCREEN,
 	_TUNNEL_TYPE_MAX,
 };
 
@@ -62,7 +65,7 @@ struct tunnel_ctl {
 	uint64_t id, at;	/* INPUT */
 };
 
-/* One decoded frame. `data.bytes` points into the bytes that were decoded. */
+/* One decoded frame. `data.bytes` and `screen.bytes` point into the bytes that were decoded. */
 struct tunnel_frame {
 	enum tunnel_type type;
 	uint16_t channel;
@@ -86,6 +89,11 @@ struct tunnel_frame {
 			const uint8_t *bytes;
 			size_t len;
 		} data;
+		struct {
+			bool last;
+			const uint8_t *bytes;
+			size_t len;
+		} screen;
 		struct {
 			uint64_t offset, length;
 		} gap;

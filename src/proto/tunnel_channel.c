@@ -75,6 +75,7 @@ int tunnel_link_open(struct tunnel_link *l, const char *service, uint8_t mode, u
 	ch->state = CHANNEL_ASKED;
 	ch->mode = mode;
 	ch->rx_limit = window;
+	ch->rx_screen_due = from == TUNNEL_FROM_SCREEN;
 	r = channel_put(l, f.channel, ch);
 	if (r < 0) {
 		return r;
@@ -140,10 +141,10 @@ size_t tunnel_link_room(struct tunnel_link *l, uint16_t channel)
 	uint64_t credit;
 
 	if (channel_use(l, channel, CHANNEL_OPEN, &ch) < 0 || ch->tx_eof ||
-	    ch->tx_limit <= ch->tx_offset) {
+	    ch->tx_limit <= add_saturated(ch->tx_offset, ch->tx_screen)) {
 		return 0;
 	}
-	credit = ch->tx_limit - ch->tx_offset;
+	credit = ch->tx_limit - ch->tx_offset - ch->tx_screen;
 	space = space > frames * LINK_DATA_OVERHEAD ? space - frames * LINK_DATA_OVERHEAD : 0;
 	if (credit > space) {
 		ch->starved = true;
@@ -164,6 +165,7 @@ ssize_t tunnel_link_send(struct tunnel_link *l, uint16_t channel, const void *p,
 	if (ch->tx_eof) {
 		return -EPIPE;
 	}
+	ch->tx_screen_due = false;
 	left = MIN(len, tunnel_link_room(l, channel));
 	while (left > 0) {
 		struct tunnel_frame f = {
@@ -183,6 +185,42 @@ ssize_t tunnel_link_send(struct tunnel_link *l, uint16_t channel, const void *p,
 		ch->tx_offset += f.data.len;
 		sent += f.data.len;
 		left -= f.data.len;
+	}
+	return (ssize_t)sent;
+}
+
+ssize_t tunnel_link_send_screen(struct tunnel_link *l, uint16_t channel, const void *p, size_t len,
+				bool last)
+{
+	struct channel *ch;
+	size_t n, sent = 0;
+	int r = channel_use(l, channel, CHANNEL_OPEN, &ch);
+
+	if (r < 0) {
+		return r;
+	}
+	if (!ch->tx_screen_due || len > TUNNEL_SCREEN_MAX - ch->tx_screen) {
+		return -EINVAL;
+	}
+	n = MIN(len, tunnel_link_room(l, channel));
+	while (sent < n) {
+		struct tunnel_frame f = {
+			.type = TUNNEL_SCREEN,
+			.channel = channel,
+			.screen = {
+				.bytes = (const uint8_t *)p + sent,
+				.len = MIN(n - sent, (size_t)TUNNEL_DATA_MAX),
+			},
+		};
+
+		f.screen.last = last && sent + f.screen.len == len;
+		r = link_put(l, &f);
+		if (r < 0) {
+			return sent > 0 ? (ssize_t)sent : r;
+		}
+		sent += f.screen.len;
+		ch->tx_screen += f.screen.len;
+		ch->tx_screen_due = !f.screen.last;
 	}
 	return (ssize_t)sent;
 }
@@ -216,11 +254,12 @@ ssize_t tunnel_link_send_now(struct tunnel_link *l, uint16_t channel, const void
 	if (ch->tx_eof) {
 		return -EPIPE;
 	}
-	if (buf_len(&l->out) > 0 || l->hello_due || ch->tx_limit <= ch->tx_offset) {
+	if (buf_len(&l->out) > 0 || l->hello_due ||
+	    ch->tx_limit <= add_saturated(ch->tx_offset, ch->tx_screen)) {
 		return 0;
 	}
 	len = MIN(len, (size_t)TUNNEL_DATA_MAX);
-	len = (size_t)MIN((uint64_t)len, ch->tx_limit - ch->tx_offset);
+	len = (size_t)MIN((uint64_t)len, ch->tx_limit - ch->tx_offset - ch->tx_screen);
 	tunnel_data_head(head, channel, ch->tx_offset, len);
 	sent = len > 0 ? write(head, sizeof(head), p, len, user) : 0;
 	if (sent == 0) {
@@ -230,6 +269,7 @@ ssize_t tunnel_link_send_now(struct tunnel_link *l, uint16_t channel, const void
 	if (r < 0) {
 		return r;
 	}
+	ch->tx_screen_due = false;
 	ch->tx_offset += len;
 	return (ssize_t)len;
 }
@@ -245,7 +285,7 @@ uint64_t tunnel_link_tx_limit(const struct tunnel_link *l, uint16_t channel)
 {
 	const struct channel *ch = channel_look(l, channel);
 
-	return ch ? ch->tx_limit : 0;
+	return ch ? ch->tx_limit - MIN(ch->tx_limit, ch->tx_screen) : 0;
 }
 
 uint64_t tunnel_link_rx_offset(const struct tunnel_link *l, uint16_t channel)
@@ -259,7 +299,7 @@ uint64_t tunnel_link_rx_limit(const struct tunnel_link *l, uint16_t channel)
 {
 	const struct channel *ch = channel_look(l, channel);
 
-	return ch ? ch->rx_limit : 0;
+	return ch ? ch->rx_limit - MIN(ch->rx_limit, ch->rx_screen) : 0;
 }
 
 int tunnel_link_send_gap(struct tunnel_link *l, uint16_t channel, uint64_t length)
@@ -282,6 +322,7 @@ int tunnel_link_send_gap(struct tunnel_link *l, uint16_t channel, uint64_t lengt
 	if (r < 0) {
 		return r;
 	}
+	ch->tx_screen_due = false;
 	ch->tx_offset += length;
 	return 0;
 }
@@ -294,6 +335,7 @@ int tunnel_link_credit(struct tunnel_link *l, uint16_t channel, uint64_t limit)
 	if (r < 0) {
 		return r;
 	}
+	limit = add_saturated(limit, ch->rx_screen);
 	if (limit <= ch->rx_limit || ch->rx_eof) {
 		return 0;
 	}

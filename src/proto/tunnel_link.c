@@ -355,6 +355,7 @@ static int handle_open(struct tunnel_link *l, const struct tunnel_frame *f)
 	ch->state = CHANNEL_ASKING;
 	ch->mode = f->open.mode;
 	ch->tx_limit = f->open.limit; /* from the start that we shall name */
+	ch->tx_screen_due = f->open.from == TUNNEL_FROM_SCREEN;
 	r = channel_put(l, f->channel, ch);
 	if (r < 0) {
 		free(ch);
@@ -388,12 +389,35 @@ static int handle_refused(struct tunnel_link *l, struct channel *ch, const struc
 	return 0;
 }
 
-static int handle_data(struct tunnel_link *l, struct channel *ch, const struct tunnel_frame *f)
+/* Bytes that the peer may still send. */
+static uint64_t rx_room(const struct channel *ch)
 {
-	if (ch->rx_eof || f->data.offset != ch->rx_offset || ch->rx_limit < ch->rx_offset ||
-	    f->data.len > ch->rx_limit - ch->rx_offset) {
+	uint64_t had = add_saturated(ch->rx_offset, ch->rx_screen);
+
+	return ch->rx_limit > had ? ch->rx_limit - had : 0;
+}
+
+static int handle_screen(struct tunnel_link *l, struct channel *ch, const struct tunnel_frame *f)
+{
+	if (!ch->rx_screen_due || f->screen.len > rx_room(ch) ||
+	    f->screen.len > TUNNEL_SCREEN_MAX - ch->rx_screen) {
 		return -EPROTO;
 	}
+	ch->rx_screen += f->screen.len;
+	ch->rx_screen_due = !f->screen.last;
+	if (!ch->closed) {
+		l->ops->screen(l, f->channel, f->screen.bytes, f->screen.len, f->screen.last,
+			       l->user);
+	}
+	return 0;
+}
+
+static int handle_data(struct tunnel_link *l, struct channel *ch, const struct tunnel_frame *f)
+{
+	if (ch->rx_eof || f->data.offset != ch->rx_offset || f->data.len > rx_room(ch)) {
+		return -EPROTO;
+	}
+	ch->rx_screen_due = false;
 	ch->rx_offset += f->data.len;
 	if (!ch->closed) {
 		l->ops->data(l, f->channel, f->data.offset, f->data.bytes, f->data.len, l->user);
@@ -407,6 +431,7 @@ static int handle_gap(struct tunnel_link *l, struct channel *ch, const struct tu
 	    f->gap.length > UINT64_MAX - ch->rx_offset) {
 		return -EPROTO;
 	}
+	ch->rx_screen_due = false;
 	ch->rx_offset += f->gap.length;
 	if (!ch->closed) {
 		l->ops->gap(l, f->channel, f->gap.offset, f->gap.length, l->user);
@@ -431,6 +456,7 @@ static int handle_eof(struct tunnel_link *l, struct channel *ch, const struct tu
 	if (ch->rx_eof || f->value != ch->rx_offset) {
 		return -EPROTO;
 	}
+	ch->rx_screen_due = false;
 	ch->rx_eof = true;
 	if (!ch->closed) {
 		l->ops->eof(l, f->channel, l->user);
@@ -485,6 +511,8 @@ static int handle_channel_frame(struct tunnel_link *l, struct channel *ch,
 	switch (f->type) {
 	case TUNNEL_DATA:
 		return handle_data(l, ch, f);
+	case TUNNEL_SCREEN:
+		return handle_screen(l, ch, f);
 	case TUNNEL_GAP:
 		return handle_gap(l, ch, f);
 	case TUNNEL_CREDIT:

@@ -35,6 +35,10 @@ struct tunnel_link_ops {
 		       void *user);
 	void (*data)(struct tunnel_link *l, uint16_t channel, uint64_t offset, const uint8_t *p,
 		     size_t len, void *user);
+	/* A piece of the screen that an open from TUNNEL_FROM_SCREEN asked for; give credit as for
+	 * data. May be NULL for an owner that asks for none. */
+	void (*screen)(struct tunnel_link *l, uint16_t channel, const uint8_t *p, size_t len,
+		       bool last, void *user);
 	/* length 0: unknown. A gap uses no credit, but moves the offset towards the limit: give
 	 * credit as for data. */
 	void (*gap)(struct tunnel_link *l, uint16_t channel, uint64_t offset, uint64_t length,
@@ -97,7 +101,12 @@ typedef size_t (*tunnel_write_fn)(const void *head, size_t head_len, const void 
 				  void *user);
 ssize_t tunnel_link_send_now(struct tunnel_link *l, uint16_t channel, const void *p, size_t len,
 			     tunnel_write_fn write, void *user);
-/* Absolute offset of the next byte we send / expect, and the limits in force; also valid inside
+/* The same with the screen, before anything else, where the peer asked for it (else -EINVAL).
+ * `last`: it ends with [p, p+len). */
+ssize_t tunnel_link_send_screen(struct tunnel_link *l, uint16_t channel, const void *p, size_t len,
+				bool last);
+/* Absolute offset of the next byte we send / expect, and the limits in force (without what the wire
+ * counts for SCREEN); also valid inside
  * closed(). A limit may stand below the offset after a gap. 0 for no such channel. */
 uint64_t tunnel_link_tx_offset(const struct tunnel_link *l, uint16_t channel);
 uint64_t tunnel_link_tx_limit(const struct tunnel_link *l, uint16_t channel);

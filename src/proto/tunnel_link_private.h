@@ -23,6 +23,10 @@ struct channel {
 	bool tx_eof, rx_eof;
 	uint64_t tx_offset, tx_limit;
 	uint64_t rx_offset, rx_limit; /* CHANNEL_ASKED: rx_limit is the window */
+	/* Whether SCREEN may still go, or come; and how much did. Limits above are the wire's,
+	 * which count it; the owner's do not. */
+	bool tx_screen_due, rx_screen_due;
+	uint64_t tx_screen, rx_screen;
 	void *data;
 };
 

@@ -171,6 +171,7 @@ static void on_closed(struct channel *c, const char *reason)
 static const struct channel_ops channel_ops = {
 	.opened = on_opened,
 	.data = on_data,
+	.screen = channel_ignore_screen,
 	.gap = channel_ignore_gap,
 	.writable = on_writable,
 	.eof = channel_ignore_eof,

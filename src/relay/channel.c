@@ -64,6 +64,14 @@ size_t channel_send(struct channel *c, const void *p, size_t len)
 	return n < 0 ? 0 : (size_t)n;
 }
 
+size_t channel_screen(struct channel *c, const void *p, size_t len, bool last)
+{
+	ssize_t n = tunnel_link_send_screen(link_of(c), c->id, p, len, last);
+
+	sent(c, n < 0 ? (int)n : 0);
+	return n < 0 ? 0 : (size_t)n;
+}
+
 size_t channel_send_now(struct channel *c, const void *p, size_t len)
 {
 	ssize_t n = tunnel_link_send_now(link_of(c), c->id, p, len, link_conn_write_now, c->conn);
@@ -133,6 +141,10 @@ void channel_gone(struct channel *c, const char *reason)
 }
 
 void channel_ignore_opened(struct channel *c, uint64_t start, uint8_t mode)
+{
+}
+
+void channel_ignore_screen(struct channel *c, const uint8_t *p, size_t len, bool last)
 {
 }
 

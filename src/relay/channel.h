@@ -17,6 +17,8 @@ struct channel_ops {
 	/* Our open was granted: see tunnel_link.h. */
 	void (*opened)(struct channel *c, uint64_t start, uint8_t mode);
 	void (*data)(struct channel *c, const uint8_t *p, size_t len);
+	/* A piece of the screen that an open from TUNNEL_FROM_SCREEN asked for. */
+	void (*screen)(struct channel *c, const uint8_t *p, size_t len, bool last);
 	/* length 0: unknown */
 	void (*gap)(struct channel *c, uint64_t length);
 	/* More may be sent: the peer gave credit, or output has drained. */
@@ -49,6 +51,8 @@ size_t channel_send(struct channel *c, const void *p, size_t len);
 /* For bytes that can be had again: sends one frame of them without a copy, while no output waits.
  * Returns how much; after 0 `writable` is called when it may be tried again. */
 size_t channel_send_now(struct channel *c, const void *p, size_t len);
+/* The same with the screen; `last`: it ends there. */
+size_t channel_screen(struct channel *c, const void *p, size_t len, bool last);
 void channel_gap(struct channel *c, uint64_t length);
 /* Lets the peer send up to `limit`; does nothing where it may already. */
 void channel_credit(struct channel *c, uint64_t limit);
@@ -67,6 +71,7 @@ void channel_gone(struct channel *c, const char *reason);
 
 /* Vtable entries of servers that have nothing to do there. */
 void channel_ignore_opened(struct channel *c, uint64_t start, uint8_t mode);
+void channel_ignore_screen(struct channel *c, const uint8_t *p, size_t len, bool last);
 void channel_ignore_gap(struct channel *c, uint64_t length);
 void channel_ignore_eof(struct channel *c);
 void channel_ignore_ctl(struct channel *c, const struct tunnel_ctl *ctl);

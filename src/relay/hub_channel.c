@@ -50,6 +50,11 @@ static void pump(struct hub_channel *h)
 		}
 		if (chunk.kind == HUB_GAP) {
 			channel_gap(&h->channel, chunk.len);
+		} else if (chunk.kind == HUB_SCREEN) {
+			n = channel_screen(&h->channel, chunk.bytes, (size_t)chunk.len, true);
+			if (n == 0) {
+				return;
+			}
 		} else {
 			n = channel_send_now(&h->channel, chunk.bytes,
 					     MIN((size_t)chunk.len, PIECE));
@@ -185,6 +190,9 @@ static void on_ctl(struct channel *c, const struct tunnel_ctl *ctl)
 	case TUNNEL_CTL_INPUT:
 		input_named(h, ctl->id);
 		break;
+	case TUNNEL_CTL_WINSIZE:
+		hub_reader_size(h->reader, ctl->rows, ctl->columns);
+		break;
 	case TUNNEL_CTL_PACE:
 		hub_reader_pace(h->reader, ctl->rate);
 		break;
@@ -201,6 +209,7 @@ static void on_closed(struct channel *c, const char *reason)
 static const struct channel_ops channel_ops = {
 	.opened = channel_ignore_opened,
 	.data = on_data,
+	.screen = channel_ignore_screen,
 	.gap = channel_ignore_gap,
 	.writable = on_writable,
 	.eof = channel_ignore_eof,

@@ -221,6 +221,16 @@ static void on_data(struct tunnel_link *l, uint16_t id, uint64_t offset, const u
 	}
 }
 
+static void on_screen(struct tunnel_link *l, uint16_t id, const uint8_t *p, size_t len, bool last,
+		      void *user)
+{
+	struct channel *ch = tunnel_link_get_data(l, id);
+
+	if (ch) {
+		ch->ops->screen(ch, p, len, last);
+	}
+}
+
 static void on_gap(struct tunnel_link *l, uint16_t id, uint64_t offset, uint64_t length, void *user)
 {
 	struct channel *ch = tunnel_link_get_data(l, id);
@@ -271,6 +281,7 @@ static const struct tunnel_link_ops link_ops = {
 	.open = on_open,
 	.opened = on_opened,
 	.data = on_data,
+	.screen = on_screen,
 	.gap = on_gap,
 	.writable = on_writable,
 	.eof = on_eof,

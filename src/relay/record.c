@@ -102,6 +102,7 @@ static void on_closed(struct channel *c, const char *reason)
 static const struct channel_ops channel_ops = {
 	.opened = on_opened,
 	.data = on_data,
+	.screen = channel_ignore_screen,
 	.gap = on_gap,
 	.writable = channel_ignore_writable,
 	.eof = channel_ignore_eof,

@@ -83,6 +83,18 @@ static void on_data(struct channel *c, const uint8_t *p, size_t len)
 	credit(c, other);
 }
 
+static void on_screen(struct channel *c, const uint8_t *p, size_t len, bool last)
+{
+	struct channel *other;
+	struct switched *s = switched_of(c, &other);
+
+	if (channel_screen(other, p, len, last) != len) {
+		close_both(s, fault_code_name(FAULT_INTERNAL));
+		return;
+	}
+	credit(c, other);
+}
+
 static void on_gap(struct channel *c, uint64_t length)
 {
 	struct channel *other;
@@ -128,6 +140,7 @@ static void on_closed(struct channel *c, const char *reason)
 static const struct channel_ops opener_ops = {
 	.opened = channel_ignore_opened,
 	.data = on_data,
+	.screen = on_screen,
 	.gap = on_gap,
 	.writable = on_writable,
 	.eof = on_eof,
@@ -138,6 +151,7 @@ static const struct channel_ops opener_ops = {
 static const struct channel_ops opened_ops = {
 	.opened = on_opened,
 	.data = on_data,
+	.screen = on_screen,
 	.gap = on_gap,
 	.writable = on_writable,
 	.eof = on_eof,

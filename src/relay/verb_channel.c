@@ -173,6 +173,7 @@ static void on_closed(struct channel *c, const char *reason)
 static const struct channel_ops channel_ops = {
 	.opened = channel_ignore_opened,
 	.data = on_data,
+	.screen = channel_ignore_screen,
 	.gap = channel_ignore_gap,
 	.writable = on_writable,
 	.eof = channel_ignore_eof,

@@ -4,10 +4,13 @@
 
 #include "cleanup.h"
 #include "list.h"
+#include "terminal.h"
 
 struct hub {
 	struct ring *ring;
-	bool writable; /* the stream's own rule */
+	struct terminal *terminal;
+	size_t screens_bytes; /* with readers */
+	bool writable;	      /* the stream's own rule */
 	bool source, source_writable;
 	void (*input_ready)(void *user);
 	void *input_user;
@@ -26,9 +29,39 @@ struct hub_reader {
 	void *user;
 	uint8_t mode;
 	uint64_t offset;
-	uint64_t mark; /* number of the next mark that the reader has not seen */
-	bool idle;     /* hub_reader_next() had nothing */
+	struct buf screen; /* before anything else */
+	uint64_t mark;	   /* number of the next mark that the reader has not seen */
+	bool idle;	   /* hub_reader_next() had nothing */
 };
+
+/* What is kept, for the screen, with its losses. */
+static void terminal_replay(struct hub *h)
+{
+	uint64_t at = ring_floor(h->ring), head = ring_head(h->ring), number, mark;
+
+	if (head - at > HUB_REPLAY_BYTES) {
+		at = head - HUB_REPLAY_BYTES;
+	}
+	number = ring_mark_seek(h->ring, at);
+	for (;;) {
+		bool marked = ring_mark_get(h->ring, &number, &mark);
+		uint64_t end = marked ? mark : head;
+
+		while (at < end) {
+			const uint8_t *p;
+			size_t n = ring_peek(h->ring, at, &p);
+
+			n = (size_t)MIN((uint64_t)n, end - at);
+			terminal_feed(h->terminal, p, n);
+			at += n;
+		}
+		if (!marked) {
+			return;
+		}
+		terminal_gap(h->terminal);
+		number++;
+	}
+}
 
 int hub_new_take(struct ring *ring, bool writable, struct hub **ret)
 {
@@ -37,8 +70,13 @@ int hub_new_take(struct ring *ring, bool writable, struct hub **ret)
 	if (!h) {
 		return -ENOMEM;
 	}
+	if (terminal_new(TERMINAL_ROWS, TERMINAL_COLUMNS, &h->terminal) < 0) {
+		free(h);
+		return -ENOMEM;
+	}
 	h->ring = ring;
 	h->writable = writable;
+	terminal_replay(h);
 	buf_init(&h->input, HUB_INPUT_MAX);
 	list_init(&h->readers);
 	*ret = h;
@@ -52,6 +90,7 @@ struct hub *hub_free(struct hub *h)
 	}
 	assert(list_empty(&h->readers));
 	buf_fini(&h->input);
+	terminal_free(h->terminal);
 	ring_close(h->ring);
 	free(h);
 	return NULL;
@@ -111,6 +150,7 @@ void hub_lost_some(struct hub *h)
 	/* Before the first byte of all nothing can have been lost. */
 	if (ring_head(h->ring) > 0) {
 		ring_mark(h->ring);
+		terminal_gap(h->terminal);
 		readers_wake(h);
 	}
 }
@@ -160,6 +200,7 @@ void hub_feed(struct hub *h, const void *p, size_t len)
 		return;
 	}
 	ring_append(h->ring, p, len);
+	terminal_feed(h->terminal, p, len);
 	readers_wake(h);
 }
 
@@ -242,7 +283,7 @@ static uint64_t reader_start(const struct hub *h, uint64_t from)
 {
 	uint64_t floor = ring_floor(h->ring), head = ring_head(h->ring);
 
-	if (from == TUNNEL_FROM_LIVE) {
+	if (from == TUNNEL_FROM_LIVE || from == TUNNEL_FROM_SCREEN) {
 		return head;
 	}
 	/* Also for an offset that has not been yet: the reader knows another stream than this one.
@@ -253,9 +294,37 @@ static uint64_t reader_start(const struct hub *h, uint64_t from)
 	return from;
 }
 
+/* The screen as it stands. Writing alone is no reason to see it. */
+static enum fault_code reader_screen(struct hub_reader *r)
+{
+	struct hub *h = r->hub;
+
+	if (!(r->mode & TUNNEL_MODE_READ)) {
+		return FAULT_NONE;
+	}
+	if (h->screens_bytes + TERMINAL_SNAPSHOT_MAX > HUB_SCREENS_MAX_BYTES) {
+		return FAULT_QUOTA;
+	}
+	if (terminal_snapshot(h->terminal, &r->screen) < 0) {
+		return FAULT_INTERNAL;
+	}
+	h->screens_bytes += buf_len(&r->screen);
+	return FAULT_NONE;
+}
+
+static void reader_screen_took(struct hub_reader *r, size_t len)
+{
+	buf_consume(&r->screen, len);
+	r->hub->screens_bytes -= len;
+	if (buf_len(&r->screen) == 0) {
+		buf_fini(&r->screen);
+	}
+}
+
 enum fault_code hub_reader_new(struct hub *h, const struct hub_reader_ops *ops, void *user,
 			       uint64_t from, uint8_t mode, struct hub_reader **ret)
 {
+	enum fault_code code = FAULT_NONE;
 	struct hub_reader *r;
 
 	if (h->n_readers >= HUB_READERS_MAX) {
@@ -276,7 +345,18 @@ enum fault_code hub_reader_new(struct hub *h, const struct hub_reader_ops *ops, 
 	r->user = user;
 	r->mode = mode;
 	r->offset = reader_start(h, from);
-	r->mark = ring_mark_seek(h->ring, from == TUNNEL_FROM_LIVE ? UINT64_MAX : r->offset);
+	r->mark = ring_mark_seek(h->ring, from == TUNNEL_FROM_LIVE || from == TUNNEL_FROM_SCREEN
+						  ? UINT64_MAX
+						  : r->offset);
+	buf_init(&r->screen, TERMINAL_SNAPSHOT_MAX);
+	if (from == TUNNEL_FROM_SCREEN) {
+		code = reader_screen(r);
+	}
+	if (code != FAULT_NONE) {
+		buf_fini(&r->screen);
+		free(r);
+		return code;
+	}
 	list_add_tail(&h->readers, &r->of_hub);
 	h->n_readers++;
 	(void)writer_try(r);
@@ -293,6 +373,7 @@ struct hub_reader *hub_reader_free(struct hub_reader *r)
 		writer_set(r->hub, NULL);
 	}
 	typist_forget(&r->hub->typist, r);
+	reader_screen_took(r, buf_len(&r->screen));
 	list_del(&r->of_hub);
 	r->hub->n_readers--;
 	free(r);
@@ -338,6 +419,16 @@ bool hub_reader_break(struct hub_reader *r)
 	return true;
 }
 
+void hub_reader_size(struct hub_reader *r, unsigned rows, unsigned columns)
+{
+	int err = 0;
+
+	if (r->hub->writer == r && rows > 0 && columns > 0) {
+		err = terminal_resize(r->hub->terminal, rows, columns);
+	}
+	(void)err; /* no memory: the screen goes on in the size it has */
+}
+
 void hub_reader_pace(struct hub_reader *r, uint32_t rate)
 {
 	if (r->hub->writer == r) {
@@ -352,6 +443,12 @@ void hub_reader_next(struct hub_reader *r, struct hub_chunk *ret)
 
 	*ret = (struct hub_chunk){ .kind = HUB_NOTHING, .offset = r->offset };
 	if (!(r->mode & TUNNEL_MODE_READ)) {
+		return;
+	}
+	if (buf_len(&r->screen) > 0) {
+		ret->kind = HUB_SCREEN;
+		ret->bytes = buf_data(&r->screen);
+		ret->len = buf_len(&r->screen);
 		return;
 	}
 	if (r->offset < floor) {
@@ -377,7 +474,9 @@ void hub_reader_next(struct hub_reader *r, struct hub_chunk *ret)
 
 void hub_reader_took(struct hub_reader *r, const struct hub_chunk *chunk, size_t len)
 {
-	if (chunk->kind == HUB_BYTES) {
+	if (chunk->kind == HUB_SCREEN) {
+		reader_screen_took(r, len);
+	} else if (chunk->kind == HUB_BYTES) {
 		assert(len <= chunk->len);
 		r->offset += len;
 	} else if (chunk->kind == HUB_GAP) {

@@ -9,6 +9,9 @@
  * there is no source it is dropped, so that it does not reach the next guest. When it goes, and
  * when a break is due among it, says the typist.
  *
+ * A terminal model is fed with every byte. A reader that asks for the screen takes a snapshot of it
+ * first, made when he was let in, and goes on with the very next byte.
+ *
  * Callbacks run inside hub_feed(), hub_lost_some(), hub_source_up(), hub_source_down(),
  * hub_input_sent(), hub_reader_new(), hub_reader_take() and hub_reader_free(), for readers other
  * than the one passed. They may call every function of readers but hub_reader_new() and
@@ -24,6 +27,10 @@
 #include "typist.h"
 
 #define HUB_READERS_MAX 10240
+/* Screens that readers have not taken yet, all together. */
+#define HUB_SCREENS_MAX_BYTES ((size_t)4 * 1024 * 1024)
+/* Of what is kept, so much is read again for the screen, when a hub is opened. */
+#define HUB_REPLAY_BYTES ((uint64_t)4 * 1024 * 1024)
 /* What the writer may have in the queue; the queue itself holds more, as a former writer's bytes
  * may be in it. */
 #define HUB_INPUT_WINDOW ((size_t)16 * 1024)
@@ -44,7 +51,7 @@ struct hub_reader_ops {
 	void (*broke)(bool done, void *user);
 };
 
-enum hub_chunk_kind { HUB_NOTHING, HUB_BYTES, HUB_GAP };
+enum hub_chunk_kind { HUB_NOTHING, HUB_SCREEN, HUB_BYTES, HUB_GAP };
 
 struct hub_chunk {
 	enum hub_chunk_kind kind;
@@ -83,8 +90,8 @@ bool hub_has_writer(const struct hub *h);
 size_t hub_readers(const struct hub *h);
 
 /* `mode`: what the reader may do (policy_mode()). Writing is had at once when it is free, or with
- * TUNNEL_MODE_TAKE. FAULT_QUOTA, FAULT_CONSOLE_READ_ONLY or FAULT_WRITER_TAKEN (only writing was
- * asked), FAULT_INTERNAL (no memory). */
+ * TUNNEL_MODE_TAKE. FAULT_QUOTA (readers, or their screens), FAULT_CONSOLE_READ_ONLY or
+ * FAULT_WRITER_TAKEN (only writing was asked), FAULT_INTERNAL (no memory). */
 enum fault_code hub_reader_new(struct hub *h, const struct hub_reader_ops *ops, void *user,
 			       uint64_t from, uint8_t mode, struct hub_reader **ret) _must_check_;
 struct hub_reader *hub_reader_free(struct hub_reader *r);
@@ -98,6 +105,9 @@ bool hub_reader_take(struct hub_reader *r);
 bool hub_reader_succeed(struct hub_reader *r, struct hub_reader *old);
 /* A break behind what was written. False, and nothing is told later, where there can be none. */
 bool hub_reader_break(struct hub_reader *r);
+/* The size of the terminal that the writer sees the console on: of the screen, from here on.
+ * Ignored but from the writer. */
+void hub_reader_size(struct hub_reader *r, unsigned rows, unsigned columns);
 /* How many bytes a second of what is written go, 0: as they come. Ignored but from the writer. */
 void hub_reader_pace(struct hub_reader *r, uint32_t rate);
 void hub_reader_next(struct hub_reader *r, struct hub_chunk *ret);

@@ -720,7 +720,7 @@ int terminal_resize(struct terminal *t, unsigned rows, unsigned columns)
 	return 0;
 }
 
-void terminal_size(const struct terminal *t, unsigned *ret_rows, unsigned *ret_columns)
+void terminal_screen_size(const struct terminal *t, unsigned *ret_rows, unsigned *ret_columns)
 {
 	*ret_rows = n_rows(t);
 	*ret_columns = n_columns(t);

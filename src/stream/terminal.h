@@ -40,6 +40,6 @@ int terminal_resize(struct terminal *t, unsigned rows, unsigned columns) _must_c
 int terminal_snapshot(const struct terminal *t, struct buf *out) _must_check_;
 
 /* For tests: the screen that is shown. */
-void terminal_size(const struct terminal *t, unsigned *ret_rows, unsigned *ret_columns);
+void terminal_screen_size(const struct terminal *t, unsigned *ret_rows, unsigned *ret_columns);
 void terminal_cursor(const struct terminal *t, unsigned *ret_row, unsigned *ret_column);
 const struct terminal_cell *terminal_cell(const struct terminal *t, unsigned row, unsigned column);

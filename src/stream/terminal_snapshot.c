@@ -208,6 +208,18 @@ static void put_start(struct writer *w)
 		    "\033[H\033[2J");
 }
 
+/* Many terminals have one saved position for both screens, and that is the main one's then. */
+static bool position_initial(const struct terminal_position *at)
+{
+	bool ascii = true;
+
+	for (unsigned i = 0; i < TERMINAL_CHARSETS; i++) {
+		ascii = ascii && at->charsets[i] == 'B';
+	}
+	return ascii && at->charset == 0 && at->row == 0 && at->column == 0 && !at->wrap &&
+	       !at->origin && terminal_style_equal(&at->style, &plain);
+}
+
 static void put_modes(struct writer *w, const struct terminal *t)
 {
 	for (unsigned i = 0; i < _TERMINAL_MODE_MAX; i++) {
@@ -245,8 +257,10 @@ static int snapshot(const struct terminal *t, enum detail detail, struct buf *ou
 	}
 	put_tabs(&w, t);
 	put_text(&w, "\033(B\017");
-	put_position(&w, t, &t->screen->saved);
-	put_text(&w, "\0337\033(B\017");
+	if (!position_initial(&t->screen->saved)) {
+		put_position(&w, t, &t->screen->saved);
+		put_text(&w, "\0337\033(B\017");
+	}
 	put_position(&w, t, &t->at);
 	put_modes(&w, t);
 	put(&w, t->parser.pending, t->parser.pending_len);

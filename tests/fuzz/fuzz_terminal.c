@@ -12,7 +12,7 @@ static void same_screen(const struct terminal *a, const struct terminal *b)
 {
 	unsigned rows, columns, row, column, other_row, other_column;
 
-	terminal_size(a, &rows, &columns);
+	terminal_screen_size(a, &rows, &columns);
 	terminal_cursor(a, &row, &column);
 	terminal_cursor(b, &other_row, &other_column);
 	must(row < rows && column < columns && row == other_row && column == other_column);
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	must(terminal_new(data[0] % 32, data[1] % 100, &whole) == 0);
-	terminal_size(whole, &rows, &columns);
+	terminal_screen_size(whole, &rows, &columns);
 	must(terminal_new(rows, columns, &pieces) == 0);
 	must(terminal_new(rows, columns, &second) == 0);
 	terminal_feed(whole, data + 3, size - 3);

@@ -20,6 +20,7 @@ struct owner {
 	struct {
 		bool known, granted, eof;
 		uint64_t expected;
+		size_t screen;
 	} channels[TUNNEL_CHANNEL_LAST + 1];
 };
 
@@ -42,7 +43,8 @@ static void act(struct owner *o, uint16_t ch)
 		o->channels[ch].known &= r != 0;
 		break;
 	case 1:
-		r = tunnel_link_open(o->link, "x", 3, 0, draw(o, 1000), &opened);
+		r = tunnel_link_open(o->link, "x", 3, draw(o, 2) ? TUNNEL_FROM_SCREEN : 0,
+				     draw(o, 1000), &opened);
 		if (r == 0) {
 			must(!o->channels[opened].known);
 			memset(&o->channels[opened], 0, sizeof(o->channels[opened]));
@@ -82,6 +84,14 @@ static void act(struct owner *o, uint16_t ch)
 		size_t room = tunnel_link_room(o->link, ch);
 		size_t len = draw(o, sizeof(bytes));
 		ssize_t n = tunnel_link_send(o->link, ch, bytes, len);
+
+		must(n < 0 || (size_t)n == MIN(len, room));
+		break;
+	}
+	case 13: {
+		size_t room = tunnel_link_room(o->link, ch);
+		size_t len = draw(o, sizeof(bytes));
+		ssize_t n = tunnel_link_send_screen(o->link, ch, bytes, len, draw(o, 2));
 
 		must(n < 0 || (size_t)n == MIN(len, room));
 		break;
@@ -146,6 +156,17 @@ static void on_data(struct tunnel_link *l, uint16_t ch, uint64_t offset, const u
 	__asm__ volatile("" ::"r"(sum));
 }
 
+static void on_screen(struct tunnel_link *l, uint16_t ch, const uint8_t *p, size_t len, bool last,
+		      void *user)
+{
+	struct owner *o = user;
+
+	must(o->channels[ch].known && o->channels[ch].granted && !o->channels[ch].eof);
+	o->channels[ch].screen += len;
+	must(len > 0 && o->channels[ch].screen <= TUNNEL_SCREEN_MAX);
+	act(o, ch);
+}
+
 static void on_gap(struct tunnel_link *l, uint16_t ch, uint64_t offset, uint64_t length, void *user)
 {
 	struct owner *o = user;
@@ -197,6 +218,7 @@ static const struct tunnel_link_ops ops = {
 	.open = on_open,
 	.opened = on_opened,
 	.data = on_data,
+	.screen = on_screen,
 	.gap = on_gap,
 	.writable = on_writable,
 	.eof = on_eof,

@@ -141,12 +141,23 @@ static void on_open(struct tunnel_link *l, uint16_t channel, const char *service
 	p->channel = channel;
 	p->accepted = true;
 	if (console) {
-		start = from == TUNNEL_FROM_LIVE || from > relay.past_len ? relay.past_len
-			: from == TUNNEL_FROM_KEPT			  ? 0
-									  : from;
+		start = MIN(from, (uint64_t)relay.past_len);
+		if (from == TUNNEL_FROM_KEPT) {
+			start = 0;
+		}
 	}
 	check("accept", tunnel_link_accept(l, channel, start, WINDOW, mode & 3));
 	tunnel_link_set_data(l, channel, p);
+	if (from == TUNNEL_FROM_SCREEN) {
+		check("screen",
+		      tunnel_link_send_screen(l, channel, "the screen, ", 12, false) != 12);
+		static const char screen[] = "the screen, in pieces";
+		ssize_t n = tunnel_link_send_screen(l, channel, screen, 12, false);
+
+		check("screen", n == 12 ? 0 : -EIO);
+		n = tunnel_link_send_screen(l, channel, screen + 12, strlen(screen) - 12, true);
+		check("screen", n > 0 ? 0 : -EIO);
+	}
 	if (console) {
 		check("past", buf_append(&p->out, relay.past + start, relay.past_len - start));
 		peer_flush(p);

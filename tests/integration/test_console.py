@@ -22,8 +22,8 @@ import pytest
 TREE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("DVM_BUILD", TREE / "build"))
 DVM = BUILD / "src/cli/dvm"
-HELLO, OPEN, OPENED, REFUSED, DATA, GAP, CREDIT, EOF, CLOSE, CTL, PING, PONG = range(1, 13)
-KEPT, LIVE = 2**64 - 1, 2**64 - 2
+HELLO, OPEN, OPENED, REFUSED, DATA, GAP, CREDIT, EOF, CLOSE, CTL, PING, PONG, SCREEN = range(1, 14)
+KEPT, LIVE, FROM_SCREEN = 2**64 - 1, 2**64 - 2, 2**64 - 3
 BREAK, WINSIZE, WRITER, TAKE, SOURCE, BROKE, INPUT, PACE = range(1, 9)
 UNKNOWN = 2**64 - 1
 
@@ -103,7 +103,7 @@ class Tunnel:
         assert kind == OPEN
         from_, _, asked, n = struct.unpack(">QQBB", payload[:18])
         if start is None:
-            start = 0 if from_ >= LIVE else from_
+            start = 0 if from_ >= FROM_SCREEN else from_
         self.sent = start
         self.send(OPENED, self.channel, struct.pack(">QQB", start, 1 << 20, (asked & 3) if mode is None else mode))
         return payload[18 : 18 + n].decode(), from_, asked
@@ -111,6 +111,9 @@ class Tunnel:
     def data(self, text):
         self.send(DATA, self.channel, struct.pack(">Q", self.sent) + text)
         self.sent += len(text)
+
+    def screen(self, text, last=True):
+        self.send(SCREEN, self.channel, bytes([last]) + text)
 
     def gap(self, length):
         self.send(GAP, self.channel, struct.pack(">QQ", self.sent, length))
@@ -643,9 +646,64 @@ class Terminal:
         return status
 
 
+def test_interactive_begins_with_the_screen():
+    def scene(t):
+        assert t.accept(start=1000)[1] == FROM_SCREEN
+        t.screen(b"half of it", last=False)
+
+    def again(t):  # it was not whole: asked for anew
+        assert t.accept(start=2000)[1] == FROM_SCREEN
+        t.screen(b"\x1b[2Jpic", last=False)
+        t.screen(b"ture")
+        t.data(b" live")
+
+    def later(t):
+        assert t.accept()[1] == 2005
+        t.data(b" and on")
+        t.wait_end()
+
+    gate = Gate(scene, again, later)
+    term = Terminal(gate, "console", "patient")
+    term.wait(b"picture live")
+    term.wait(b" and on")
+    term.type(b"\r~.")
+    assert term.end() == 0
+    assert b"no longer kept" not in term.out
+    # the user's terminal is as it was: no other screen, no region, cursor and wrapping on, no mouse
+    for left in (b"\x1b[?47l", b"\x1b[r", b"\x1b[?25h", b"\x1b[?7h", b"\x1b[0m", b"1000;"):
+        assert left in term.out[term.out.rindex(b" and on"):], left
+
+
+@pytest.mark.parametrize("args, source", [
+    (["--history"], KEPT), (["--live"], LIVE), (["--from", "17"], 17), (["--screen"], FROM_SCREEN),
+])
+def test_where_a_terminal_begins(args, source):
+    def scene(t):
+        assert t.accept()[1] == source
+        t.data(b"there")
+        t.wait_end()
+
+    term = Terminal(Gate(scene), "console", "patient", *args)
+    term.wait(b"there")
+    term.type(b"\r~.")
+    assert term.end() == 0
+
+
+def test_screen_in_a_pipe():
+    def scene(t):
+        assert t.accept(start=70)[1] == FROM_SCREEN
+        t.screen(b"picture")
+        t.data(b" end")
+        t.wait_end()
+
+    r = dvm(Gate(scene), "console", "patient", "--read-only", "--screen", "--until", "end")
+    assert (r.returncode, r.stdout, r.stderr) == (0, b"picture end", b"")
+
+
 def test_interactive():
     def scene(t):
-        t.accept()
+        assert t.accept()[1] == FROM_SCREEN
+        t.screen(b"\x1b[H\x1b[2J")
         t.data(b"login: ")
         t.read(b"root\r")
         t.data(b"\r\n# ")

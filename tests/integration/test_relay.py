@@ -25,11 +25,12 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/integration/lib"))
 from peer import (  # noqa: E402
-    BREAK, CREDIT, DATA, DIALER, EOF, GAP, HELLO, INPUT, KEPT, LISTENER, LIVE, OPEN, OPENED, PACE,
-    REFUSED, TAKE, Fault, Rpc, Tunnel, receive_to_end, show_ticket,
+    BREAK, CREDIT, DATA, DIALER, EOF, FROM_SCREEN, GAP, HELLO, INPUT, KEPT, LISTENER, LIVE, OPEN, OPENED, PACE,
+    REFUSED, TAKE, WINSIZE, Fault, Rpc, Tunnel, receive_to_end, show_ticket,
 )
 
-RELAY = os.path.join(os.environ.get("DVM_BUILD", ROOT / "build"), "src/relay/dvm-relay")
+BUILD = os.environ.get("DVM_BUILD", ROOT / "build")
+RELAY = os.path.join(BUILD, "src/relay/dvm-relay")
 SANITIZED = os.environ.get("DVM_SANITIZED") == "1"
 RUN_AS = 65534 if os.geteuid() == 0 else os.geteuid()
 
@@ -641,6 +642,96 @@ def test_always_drained(console):
     assert sum(n for _, n in s.gaps) > 0
 
 
+# The screen
+
+# What a full-screen program says: its own screen, colours, a region that scrolls, a box, a hidden cursor.
+MONITOR = (
+    b"booting\r\nlogin: root\r\n# top\r\n\x1b[?1049h\x1b[?25l\x1b[?1h\x1b=\x1b[H\x1b[2J\x1b[1;37;44m top - 12:34:56 \x1b[K\x1b[m"
+    b"\x1b[2;1H\x1b(0lqqqqk\x1b(B \xc3\xa9\xe4\xb8\xad\x1b[3;1H\x1b[38;5;208mPID\x1b[0;7m USER \x1b[m\x1b[38;2;10;200;30mrgb\x1b[m"
+    b"\x1b[4;23r\x1b[23;1H\x1b[4mone\x1b[m\r\ntwo\r\nthree\x1b[24;1H\x1b[41mstatus line\x1b[m\x1b[10;40H"
+)
+
+
+def shown(data, rows=24, columns=80):
+    """What a terminal shows that was given the bytes; a model that shares nothing with the relay's."""
+    tool = os.path.join(BUILD, "tests/integration/screen_dump")
+    return subprocess.run([tool, str(rows), str(columns)], input=data, stdout=subprocess.PIPE, check=True).stdout.decode()
+
+
+def late_reader(relay, **options):
+    tunnel, channel = relay.reader("r", source=FROM_SCREEN, **options)
+    tunnel.wait(lambda: channel.screen_whole)
+    return tunnel, channel
+
+
+def test_late_reader_gets_the_screen(console):
+    relay, guest = console
+    guest.sendall(MONITOR)
+    relay.wait_status(lambda s: s["hub"]["offset"] == len(MONITOR))
+    tunnel, channel = late_reader(relay)
+    assert channel.start == len(MONITOR) and channel.data == b""
+    seen = shown(MONITOR)
+    assert "PID USER rgb" in seen and "hidden" in seen and "booting" not in seen
+    assert shown(channel.screen) == seen
+
+    # live bytes go on with the very next, in the midst of a sequence; then the program ends
+    more = b"\x1b[5;5H\x1b[3"
+    guest.sendall(more)
+    tunnel.wait(lambda: channel.rx == len(MONITOR + more))
+    other, late = late_reader(relay)
+    rest = b"2mgreen\x1b[m\x1b[4;1H\x1b[2Mgone\n"
+    guest.sendall(rest)
+    other.wait(lambda: late.data == rest)
+    tunnel.wait(lambda: channel.data == more + rest)
+    assert shown(late.screen + late.data) == shown(channel.screen + channel.data) == shown(MONITOR + more + rest)
+    end = b"\x1b[r\x1b[?1049l\x1b[?25h# "
+    guest.sendall(end)
+    other.wait(lambda: late.data == rest + end)
+    assert shown(late.screen + late.data) == shown(MONITOR + more + rest + end)
+    assert "login: root" in shown(late.screen + late.data)
+
+
+def test_screen_of_a_relay_started_anew(console):
+    relay, guest = console
+    guest.sendall(b"x" * 70000 + MONITOR)
+    relay.wait_status(lambda s: s["hub"]["offset"] == 70000 + len(MONITOR))
+    relay.kill()
+    relay.start()
+    assert relay.ring() == 70000 + len(MONITOR)
+    _, channel = late_reader(relay)
+    assert channel.start == 70000 + len(MONITOR)
+    assert shown(channel.screen) == shown(MONITOR)
+
+
+def test_screen_has_the_size_that_the_writer_says(console):
+    relay, guest = console
+    tunnel, writer = relay.reader("rw")
+    tunnel.ctl(writer, WINSIZE, struct.pack(">HH", 30, 120))
+    wide = b"\x1b[30;1Hlast\x1b[1;110Hright\x1b[5;1H" + b"y" * 120
+    guest.sendall(wide)
+    tunnel.wait(lambda: writer.data == wide)
+    _, channel = late_reader(relay)
+    assert shown(channel.screen, 30, 120) == shown(wide, 30, 120)
+
+
+def test_screen_needs_credit(console):
+    """A reader that gives no credit keeps nobody from anything, and gets the screen as it was when he came."""
+    relay, guest = console
+    guest.sendall(MONITOR)
+    relay.wait_status(lambda s: s["hub"]["offset"] == len(MONITOR))
+    slow = Tunnel(relay.connect_stream(), DIALER)
+    slow.reading = False
+    channel = slow.open("console", source=FROM_SCREEN, window=10)
+    slow.wait(lambda: len(channel.screen) == 10)
+    guest.sendall(b"later")
+    relay.wait_status(lambda s: s["hub"]["offset"] == len(MONITOR) + 5)
+    slow.pump(0.2)
+    assert len(channel.screen) == 10 and channel.data == b""
+    slow.credit(channel, channel.start + 100000)
+    slow.wait(lambda: channel.data == b"later")
+    assert channel.screen_whole and shown(channel.screen) == shown(MONITOR)
+
+
 def test_kill_and_restart(console):
     relay, guest = console
     guest.sendall(b"0123456789" * 1000)
@@ -822,9 +913,9 @@ def test_first_line_in_pieces_with_frames_behind(console):
         sock.sendall(bytes([byte]))
     sock.sendall(b"\n")
     data = b""
-    while len(data) < 9:
+    while b"hi" not in data:
         data += sock.recv(100)
-    assert data == b"OK raw\nhi"
+    assert data.startswith(b"OK raw\n\x1b")
 
 
 @pytest.mark.parametrize("garbage", [
@@ -954,11 +1045,13 @@ def test_raw(console):
     relay.wait_status(lambda s: s["hub"]["offset"] == 11)
     sock = relay.connect_stream(mode="rw", raw=True)
     sock.settimeout(20)
-    guest.sendall(b"live")
     data = b""
-    while len(data) < 15:
-        data += sock.recv(100)
-    assert data == b"scrollback live"
+    while b"scrollback" not in data:
+        data += sock.recv(4096)
+    guest.sendall(b"live")
+    while not data.endswith(b"live"):
+        data += sock.recv(4096)
+    assert shown(data) == shown(b"scrollback live")
     sock.sendall(b"typed")
     assert guest.recv(100) == b"typed"
     sock.close()
@@ -1289,6 +1382,13 @@ def test_console_switched_through(ready, console):
     agent.tunnel.ctl(inside, TAKE)
     user.wait(lambda: outside.writer is False)
     agent.tunnel.wait(lambda: inside.writer is True)
+
+    # one who comes late gets the screen, through both relays
+    late = agent.tunnel.open("console/web", mode=1, source=FROM_SCREEN)
+    agent.tunnel.wait(lambda: late.screen_whole)
+    assert late.start == 15 and shown(late.screen) == shown(b"scrollback live")
+    agent.tunnel.close_channel(late)
+    agent.tunnel.wait(lambda: late.closed is not None)
 
     # the console's relay dies: who reads is told, and comes back to where he was
     vm.kill()

@@ -381,7 +381,7 @@ static int use_terminal(void)
 	}
 	terminal_feed(t, "text", 4);
 	r = terminal_resize(t, 30, 100);
-	terminal_size(t, &rows, &columns);
+	terminal_screen_size(t, &rows, &columns);
 	assert_int_equal(rows, r == 0 ? 30 : 24);
 	buf_init(&out, TERMINAL_SNAPSHOT_MAX);
 	if (r == 0) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "hub.h"
+#include "terminal.h"
 #include "test.h"
 
 #define RING_BYTES 4096
@@ -146,6 +147,125 @@ static void check_read(struct seen *s, const char *expected)
 static void feed(struct fixture *f, const char *text)
 {
 	hub_feed(f->hub, text, strlen(text));
+}
+
+/* What a terminal shows that was given everything a reader gets. */
+static void check_screen(struct seen *s, struct terminal *t, const char *first_row)
+{
+	char out[4 * RING_BYTES];
+	unsigned rows, columns;
+
+	read_all(s, out, sizeof(out));
+	terminal_feed(t, out, strlen(out));
+	terminal_screen_size(t, &rows, &columns);
+	for (unsigned i = 0; i < columns; i++) {
+		uint32_t c = terminal_cell(t, 0, i)->chars[0];
+
+		assert_int_equal(c ? c : ' ', i < strlen(first_row) ? (uint8_t)first_row[i] : ' ');
+	}
+}
+
+static void late_reader_gets_the_screen_then_what_comes(void **state)
+{
+	struct fixture *f = *state;
+	struct terminal *t;
+	struct hub_chunk c;
+	struct seen *a;
+
+	assert_int_equal(terminal_new(TERMINAL_ROWS, TERMINAL_COLUMNS, &t), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		feed(f, "long ago\r\n");
+	}
+	feed(f, "\033[2J\033[1;1Hstatus: \033[3");
+	a = reader_of(f, TUNNEL_FROM_SCREEN, 1);
+	assert_int_equal(hub_reader_offset(a->reader), ring_head(hub_ring(f->hub)));
+	/* in the midst of a sequence, and more comes before he has taken anything */
+	feed(f, "1mgood");
+	hub_reader_next(a->reader, &c);
+	assert_int_equal(c.kind, HUB_SCREEN);
+	assert_in_range(c.len, 20, 1000);
+	check_screen(a, t, "status: good");
+	assert_int_equal(terminal_cell(t, 0, 8)->style.fg, TERMINAL_COLOR_INDEX | 1);
+	assert_int_equal(hub_reader_offset(a->reader), ring_head(hub_ring(f->hub)));
+	feed(f, "\r\033[Knext");
+	assert_int_equal(a->ready, 1);
+	check_screen(a, t, "next");
+	reader_done(a);
+	terminal_free(t);
+}
+
+static void screen_outlives_the_hub(void **state)
+{
+	struct fixture *f = *state;
+	struct terminal *t;
+	struct seen *a;
+
+	assert_int_equal(terminal_new(TERMINAL_ROWS, TERMINAL_COLUMNS, &t), 0);
+	feed(f, "kept\033]0;title that nobody ended");
+	hub_source_down(f->hub);
+	hub_source_up(f->hub, true, false, on_input, f);
+	feed(f, " and shown");
+	hub_free(f->hub);
+	hub_of(f, true);
+	a = reader_of(f, TUNNEL_FROM_SCREEN, 1);
+	check_screen(a, t, "kept and shown");
+	reader_done(a);
+	terminal_free(t);
+}
+
+static void screen_has_the_writers_size(void **state)
+{
+	struct fixture *f = *state;
+	struct seen *w = reader_of(f, TUNNEL_FROM_LIVE, TUNNEL_MODE_READ | TUNNEL_MODE_WRITE),
+		    *r = reader_of(f, TUNNEL_FROM_LIVE, TUNNEL_MODE_READ), *a;
+	struct terminal *t;
+	char line[121];
+
+	assert_int_equal(terminal_new(40, 120, &t), 0);
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	hub_reader_size(w->reader, 40, 120);
+	hub_reader_size(w->reader, 0, 0);
+	hub_reader_size(r->reader, 10, 10); /* is not his to say */
+	feed(f, line);
+	a = reader_of(f, TUNNEL_FROM_SCREEN, TUNNEL_MODE_READ);
+	check_screen(a, t, line);
+	reader_done(a);
+	reader_done(r);
+	reader_done(w);
+	terminal_free(t);
+}
+
+static void screens_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct seen *readers[HUB_READERS_MAX];
+	struct seen refused = { 0 };
+	size_t n = 0;
+
+	hub_source_up(f->hub, true, true, on_input, f);
+	for (unsigned i = 0; i < 4000; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "\033[1;3;4;38;2;%u;2;3;48;2;4;5;6mx", i % 256);
+		feed(f, text);
+	}
+	while (n < HUB_READERS_MAX && hub_reader_new(f->hub, &ops, &refused, TUNNEL_FROM_SCREEN, 1,
+						     &refused.reader) == FAULT_NONE) {
+		readers[n] = calloc(1, sizeof(**readers));
+		readers[n++]->reader = refused.reader;
+	}
+	assert_in_range(n, 8, HUB_READERS_MAX - 1);
+	assert_int_equal(
+		hub_reader_new(f->hub, &ops, &refused, TUNNEL_FROM_SCREEN, 1, &refused.reader),
+		FAULT_QUOTA);
+	/* who takes his, or goes, makes room; others are not concerned */
+	reader_done(readers[--n]);
+	readers[n++] = reader_of(f, TUNNEL_FROM_SCREEN, 1);
+	reader_done(reader_of(f, TUNNEL_FROM_KEPT, 1));
+	while (n > 0) {
+		reader_done(readers[--n]);
+	}
 }
 
 static void readers_have_their_own_place(void **state)
@@ -480,6 +600,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		hub_test(readers_have_their_own_place),
+		hub_test(late_reader_gets_the_screen_then_what_comes),
+		hub_test(screen_outlives_the_hub),
+		hub_test(screen_has_the_writers_size),
+		hub_test(screens_are_bounded),
 		hub_test(slow_reader_sees_a_gap),
 		hub_test(lost_source_is_an_unknown_gap),
 		hub_test(restart_keeps_offsets),

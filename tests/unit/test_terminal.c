@@ -36,7 +36,7 @@ static void assert_row(const struct terminal *t, unsigned row, const char *text)
 {
 	unsigned rows, columns;
 
-	terminal_size(t, &rows, &columns);
+	terminal_screen_size(t, &rows, &columns);
 	for (unsigned i = 0; i < columns; i++) {
 		uint32_t expected = i < strlen(text) ? (uint8_t)text[i] : ' ';
 
@@ -63,7 +63,7 @@ static struct terminal *late(const struct terminal *t)
 	struct terminal *second;
 	struct buf out;
 
-	terminal_size(t, &rows, &columns);
+	terminal_screen_size(t, &rows, &columns);
 	second = terminal(rows, columns);
 	buf_init(&out, TERMINAL_SNAPSHOT_MAX);
 	assert_int_equal(terminal_snapshot(t, &out), 0);
@@ -77,7 +77,7 @@ static void assert_same(const struct terminal *a, const struct terminal *b)
 	unsigned rows, columns, row, column;
 	struct buf x, y;
 
-	terminal_size(a, &rows, &columns);
+	terminal_screen_size(a, &rows, &columns);
 	terminal_cursor(a, &row, &column);
 	assert_cursor(b, row, column);
 	for (row = 0; row < rows; row++) {
@@ -448,7 +448,7 @@ static void assert_referee_agrees(const struct referee *r, const struct terminal
 	unsigned rows, columns, row, column;
 	VTermPos cursor;
 
-	terminal_size(t, &rows, &columns);
+	terminal_screen_size(t, &rows, &columns);
 	for (row = 0; row < rows; row++) {
 		for (column = 0; column < columns; column++) {
 			const struct terminal_cell *ours = terminal_cell(t, row, column);

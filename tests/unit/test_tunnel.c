@@ -50,6 +50,10 @@ static const struct {
 	  "0a000001000000110700000000000001020000000000000003" },
 	{ { .type = TUNNEL_CTL, .channel = 1, .ctl = { .op = TUNNEL_CTL_PACE, .rate = 11520 } },
 	  "0a000001000000050800002d00" },
+	{ { .type = TUNNEL_SCREEN, .channel = 1, .screen = { false, (const uint8_t *)"abc", 3 } },
+	  "0d0000010000000400616263" },
+	{ { .type = TUNNEL_SCREEN, .channel = 1, .screen = { true, (const uint8_t *)"d", 1 } },
+	  "0d000001000000020164" },
 	{ { .type = TUNNEL_PING, .value = 1 }, "0b000000000000080000000000000001" },
 	{ { .type = TUNNEL_PONG, .value = 1 }, "0c000000000000080000000000000001" },
 };
@@ -111,10 +115,13 @@ static void refuses_what_is_forbidden(void **state)
 {
 	static const char *const frames[] = {
 		"00", /* unknown types, seen from the first byte on */
-		"0d",
+		"0e",
 		"ff",
-		"0b01000000000008", /* flags */
-		"0b00000000010001", /* length 65537 */
+		"0d0000010000000101", /* SCREEN: nothing in it, booleans */
+		"0d000001000000020261",
+		"0d000000000000020161", /* on no channel */
+		"0b01000000000008",	/* flags */
+		"0b00000000010001",	/* length 65537 */
 		"0500000100010001",
 		"0b000001000000080000000000000001",   /* PING on a channel */
 		"0500000000000009000000000000000061", /* DATA without */
@@ -192,6 +199,8 @@ static void does_not_encode_what_no_decoder_takes(void **state)
 		{ .type = TUNNEL_CLOSE, .channel = 1, .reason = "not a code" },
 		{ .type = TUNNEL_DATA, .channel = 1, .data = { 0, bytes, 0 } },
 		{ .type = TUNNEL_DATA, .channel = 1, .data = { 0, bytes, sizeof(bytes) } },
+		{ .type = TUNNEL_SCREEN, .channel = 1, .screen = { true, bytes, 0 } },
+		{ .type = TUNNEL_SCREEN, .screen = { true, bytes, 1 } },
 		{ .type = TUNNEL_CTL, .channel = 1, .ctl = { .op = 0 } },
 		{ .type = TUNNEL_CTL, .channel = 1, .ctl = { .op = _TUNNEL_CTL_MAX } },
 	};

@@ -56,6 +56,13 @@ static void on_data(struct tunnel_link *l, uint16_t ch, uint64_t offset, const u
 	     (const char *)p);
 }
 
+static void on_screen(struct tunnel_link *l, uint16_t ch, const uint8_t *p, size_t len, bool last,
+		      void *user)
+{
+	note(user, "screen(%u,%.*s%s) ", ch, (int)MIN(len, (size_t)40), (const char *)p,
+	     last ? ",last" : "");
+}
+
 static void on_gap(struct tunnel_link *l, uint16_t ch, uint64_t offset, uint64_t length, void *user)
 {
 	note(user, "gap(%u,%llu,%llu) ", ch, (unsigned long long)offset,
@@ -90,6 +97,7 @@ static const struct tunnel_link_ops ops = {
 	.open = on_open,
 	.opened = on_opened,
 	.data = on_data,
+	.screen = on_screen,
 	.gap = on_gap,
 	.writable = on_writable,
 	.eof = on_eof,
@@ -148,6 +156,90 @@ static void settle(size_t max)
 		assert_string_equal((end).log, text);                                              \
 		(end).log[0] = '\0';                                                               \
 	} while (0)
+
+/* A raw frame from the listener, which its link would not send. */
+static int forge(const struct tunnel_frame *frame)
+{
+	struct buf b;
+	int r;
+
+	buf_init(&b, 2 * TUNNEL_PAYLOAD_MAX);
+	assert_int_equal(tunnel_encode(&b, frame), 0);
+	r = tunnel_link_input(dialer.link, buf_data(&b), buf_len(&b));
+	buf_fini(&b);
+	return r;
+}
+
+static void screen_before_the_stream(void **state)
+{
+	uint16_t ch;
+
+	settle(100);
+	dialer.log[0] = listener.log[0] = '\0';
+	listener.accepts = false;
+	assert_int_equal(tunnel_link_open(dialer.link, "console", 1, TUNNEL_FROM_SCREEN, 10, &ch),
+			 0);
+	settle(100);
+	expect(listener, "open(1,console,1,-3) ");
+	assert_int_equal(tunnel_link_accept(listener.link, ch, 100, 0, 1), 0);
+	assert_int_equal(tunnel_link_send_screen(listener.link, ch, "screenfuls", 10, false), 10);
+	/* credit counts it, offsets do not */
+	assert_int_equal(tunnel_link_room(listener.link, ch), 0);
+	assert_int_equal(tunnel_link_send_screen(listener.link, ch, "x", 1, true), 0);
+	settle(7);
+	expect(dialer, "opened(1,100,1) screen(1,screenfuls) ");
+	assert_int_equal(tunnel_link_rx_offset(dialer.link, ch), 100);
+	assert_int_equal(tunnel_link_rx_limit(dialer.link, ch), 100);
+	assert_int_equal(tunnel_link_tx_limit(listener.link, ch), 100);
+	assert_int_equal(tunnel_link_credit(dialer.link, ch, 108), 0);
+	settle(7);
+	expect(listener, "writable(1) ");
+	assert_int_equal(tunnel_link_send_screen(listener.link, ch, "end", 3, true), 3);
+	assert_int_equal(tunnel_link_send_screen(listener.link, ch, "more", 4, true), -EINVAL);
+	assert_int_equal(tunnel_link_send(listener.link, ch, "livebytes", 9), 5);
+	settle(7);
+	expect(dialer, "screen(1,end,last) data(1,100,liveb) ");
+	assert_int_equal(tunnel_link_rx_offset(dialer.link, ch), 105);
+}
+
+/* Where it was not asked for, after the stream has begun, beyond the credit, after its end. */
+static void screen_out_of_place(void **state)
+{
+	static const uint8_t bytes[20];
+	const struct tunnel_frame screen = { .type = TUNNEL_SCREEN,
+					     .channel = 1,
+					     .screen = { true, bytes, 4 } };
+	const struct tunnel_frame large = { .type = TUNNEL_SCREEN,
+					    .channel = 1,
+					    .screen = { true, bytes, 11 } };
+
+	for (unsigned i = 0; i < 4; i++) {
+		uint16_t ch;
+
+		if (i > 0) {
+			stop_both(state);
+			start_both(state);
+		}
+		settle(100);
+		assert_int_equal(tunnel_link_open(dialer.link, "console", 1,
+						  i == 0 ? TUNNEL_FROM_KEPT : TUNNEL_FROM_SCREEN,
+						  10, &ch),
+				 0);
+		settle(100);
+		if (i == 1) {
+			assert_int_equal(tunnel_link_send(listener.link, ch, "x", 1), 1);
+			assert_int_equal(tunnel_link_send_screen(listener.link, ch, "x", 1, true),
+					 -EINVAL);
+			settle(100);
+		} else if (i == 2) {
+			assert_int_equal(forge(&large), -EPROTO);
+			continue;
+		} else if (i == 3) {
+			assert_int_equal(forge(&screen), 0);
+		}
+		assert_int_equal(forge(&screen), -EPROTO);
+	}
+}
 
 static void a_channel_from_open_to_close(void **state)
 {
@@ -693,6 +785,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_channel_from_open_to_close),
 		TEST(sent_past_the_output),
+		TEST(screen_before_the_stream),
+		TEST(screen_out_of_place),
 		TEST(a_refused_channel_is_free_at_once),
 		TEST(closing_an_unanswered_open),
 		TEST(both_close_at_once),

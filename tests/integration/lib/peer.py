@@ -101,10 +101,11 @@ class Rpc:
             self._dispatch(message)
 
 
-HELLO, OPEN, OPENED, REFUSED, DATA, GAP, CREDIT, EOF, CLOSE, CTL, PING, PONG = range(1, 13)
+HELLO, OPEN, OPENED, REFUSED, DATA, GAP, CREDIT, EOF, CLOSE, CTL, PING, PONG, SCREEN = range(1, 14)
 BREAK, WINSIZE, WRITER, TAKE, SOURCE, BROKE, INPUT, PACE = range(1, 9)
 KEPT = 2**64 - 1
 LIVE = 2**64 - 2
+FROM_SCREEN = 2**64 - 3
 DIALER, LISTENER = 1, 2
 
 
@@ -119,6 +120,8 @@ class Channel:
         self.closed = None
         self.eof = False
         self.data = b""
+        self.screen = b""
+        self.screen_whole = False
         self.gaps = []
         self.rx = None
         self.tx = 0
@@ -231,7 +234,7 @@ class Tunnel:
         if len(self.bytes) < 8:
             return False
         kind, flags, number, length = struct.unpack(">BBHI", self.bytes[:8])
-        assert 1 <= kind <= 12 and flags == 0 and length <= 65536, "not a frame"
+        assert 1 <= kind <= 13 and flags == 0 and length <= 65536, "not a frame"
         if len(self.bytes) < 8 + length:
             return False
         payload, self.bytes = self.bytes[8 : 8 + length], self.bytes[8 + length :]
@@ -269,6 +272,11 @@ class Tunnel:
             channel.data += p[8:]
             channel.rx += len(p) - 8
             self._credit_again(channel)
+        elif kind == SCREEN:
+            assert not channel.data and not channel.screen_whole, "a screen out of place"
+            channel.screen += p[1:]
+            channel.screen_whole = bool(p[0])
+            self._credit_again(channel)
         elif kind == GAP:
             offset, length = struct.unpack(">QQ", p)
             assert offset == channel.rx, "offset"
@@ -294,7 +302,7 @@ class Tunnel:
 
     def _credit_again(self, channel):
         if self.reading:
-            self.credit(channel, channel.rx + channel.window)
+            self.credit(channel, channel.rx + len(channel.screen) + channel.window)
 
 
 def receive_to_end(sock):
