@@ -18,7 +18,7 @@
 #define TIMES_MAX 2000000
 #define WARM_UP_NSEC 100000000ull
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "tls_echo: %s\n", what);
 	exit(1);
