@@ -10,10 +10,12 @@ import socket
 import subprocess
 import tempfile
 
+import browser
 import dvmtest
 import pytest
 import rfb
 import targets
+from openapi_check import DvmClient
 
 NAME = "screen-1"
 XML = f"""
@@ -150,3 +152,50 @@ def test_in_the_d_vm(cloud, menu, tmp_path):
 def through(port):
     with contextlib.suppress(OSError, EOFError):
         return rfb.connect("127.0.0.1", port)
+
+
+NOVNC = """
+<!DOCTYPE html><title>starting</title><div id="screen" style="width: 800px; height: 600px"></div>
+<script type="module">
+import RFB from './novnc/core/rfb.js';
+const rfb = window.rfb = new RFB(document.getElementById('screen'), '%s');
+rfb.addEventListener('connect', () => { document.title = 'connected'; });
+rfb.addEventListener('disconnect', e => { document.title = 'ended ' + e.detail.clean; });
+rfb.addEventListener('desktopname', e => { window.desktop = e.detail.name; });
+</script>
+"""
+CANVAS = """
+const canvas = document.querySelector('#screen canvas');
+const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+let lit = 0;
+for (let i = 0; i < pixels.length; i += 4) {
+    lit += pixels[i] || pixels[i + 1] || pixels[i + 2] ? 1 : 0;
+}
+return lit;
+"""
+
+
+def test_novnc_in_a_browser(cloud, menu):
+    """Debian's noVNC in chromium, straight to the gate with a raw ticket: once only watching, once typing."""
+    api = DvmClient(cloud.env["DVM_URL"], token=cloud.env["DVM_TOKEN"], pin=cloud.env["DVM_PIN"])
+    with browser.Browser() as page:
+        (page.folder / "www/novnc").symlink_to("/usr/share/novnc")
+        for mode in ("r", "rw"):
+            ticket = api.ok("POST", f"/v1/vms/{NAME}/streams", {"kind": "vnc", "mode": mode, "raw": True})
+            url = cloud.env["DVM_URL"].replace("https:", "wss:") + ticket["url"]
+            page.page(f"{mode}.html", NOVNC % url)
+            dvmtest.wait_for(lambda: page.run("return document.title") != "starting", "noVNC", step=0.1)
+            assert page.run("return document.title") == "connected"
+            assert page.run("return window.desktop") == cloud.json("vm", "show", NAME)["id"]
+            dvmtest.wait_for(lambda: page.run(CANVAS) > ASKED, "a picture", step=0.1)
+            asked = page.run(CANVAS)
+            page.run("rfb.sendKey(0xff1b, 'Escape');")
+            if mode == "rw":
+                dvmtest.wait_for(lambda: page.run(CANVAS) > asked + MENU, "the menu", step=0.1)
+            else:
+                cloud.dvm("screenshot", NAME, os.devnull)
+                assert page.run(CANVAS) < asked + MENU
+        # the ticket is used up
+        page.page("again.html", NOVNC % url)
+        dvmtest.wait_for(lambda: page.run("return document.title") != "starting", "noVNC", step=0.1)
+        assert page.run("return document.title") == "ended false"
