@@ -166,11 +166,6 @@ static void on_data(struct channel *c, const uint8_t *p, size_t len)
 	watch(r);
 }
 
-static void on_screen(struct channel *c, const uint8_t *p, size_t len, bool last)
-{
-	on_data(c, p, len);
-}
-
 static void on_gap(struct channel *c, uint64_t length)
 {
 	struct raw_conn *r = container_of(c, struct raw_conn, channel);
@@ -206,7 +201,7 @@ static void on_closed(struct channel *c, const char *reason)
 static const struct channel_ops channel_ops = {
 	.opened = on_opened,
 	.data = on_data,
-	.screen = on_screen,
+	.screen = channel_ignore_screen,
 	.gap = on_gap,
 	.writable = on_writable,
 	.eof = on_eof,
@@ -218,7 +213,7 @@ static void on_up(struct link_conn *conn, void *user)
 {
 	struct raw_conn *r = user;
 
-	if (channel_open(&r->channel, &channel_ops, conn, r->service, r->mode, TUNNEL_FROM_SCREEN,
+	if (channel_open(&r->channel, &channel_ops, conn, r->service, r->mode, TUNNEL_FROM_KEPT,
 			 RAW_WINDOW) < 0) {
 		finish(r);
 	}

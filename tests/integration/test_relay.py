@@ -913,9 +913,9 @@ def test_first_line_in_pieces_with_frames_behind(console):
         sock.sendall(bytes([byte]))
     sock.sendall(b"\n")
     data = b""
-    while b"hi" not in data:
+    while len(data) < 9:
         data += sock.recv(100)
-    assert data.startswith(b"OK raw\n\x1b")
+    assert data == b"OK raw\nhi"
 
 
 @pytest.mark.parametrize("garbage", [
@@ -1051,7 +1051,7 @@ def test_raw(console):
     guest.sendall(b"live")
     while not data.endswith(b"live"):
         data += sock.recv(4096)
-    assert shown(data) == shown(b"scrollback live")
+    assert data == b"scrollback live"
     sock.sendall(b"typed")
     assert guest.recv(100) == b"typed"
     sock.close()
