@@ -3,9 +3,11 @@
  * console.*: a relay for each VM in the inventory, which has its console whenever the domain runs.
  *
  * Which run of the domain the relay's source belongs to stands in RUN/relay/VM/run, so a relay that
- * outlived us is not given the same console twice.
+ * outlived us is not given the same console twice. Where that source is a file, RUN/relay/VM/log
+ * names it: its writer may rotate it, also just before the domain ends.
  */
 #include <errno.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,6 +17,8 @@
 #include "clock.h"
 #include "file.h"
 #include "log.h"
+#include "log_chain.h"
+#include "log_watch.h"
 #include "methods.h"
 #include "parse.h"
 #include "unix.h"
@@ -36,17 +40,22 @@ static unsigned run_load(const struct hostd *h, const char *vm)
 	return run;
 }
 
+static void note_save(const struct hostd *h, const char *vm, const char *name, const char *text)
+{
+	_cleanup_free_ char *path = relay_path(h, vm, name);
+	int r = path ? file_write_atomic(path, text, strlen(text), 0600) : -ENOMEM;
+
+	if (r < 0) {
+		log_warn("%s: console's %s not noted: %s, ignoring", vm, name, strerror(-r));
+	}
+}
+
 static void run_save(const struct hostd *h, const char *vm, unsigned run)
 {
-	_cleanup_free_ char *path = relay_path(h, vm, "run");
 	char text[16];
-	int r;
 
 	snprintf(text, sizeof(text), "%u", run);
-	r = path ? file_write_atomic(path, text, strlen(text), 0600) : -ENOMEM;
-	if (r < 0) {
-		log_warn("%s: console's run not noted: %s, ignoring", vm, strerror(-r));
-	}
+	note_save(h, vm, "run", text);
 }
 
 /* The end of the file, as much as the scrollback holds, into a socket that somebody reads. */
@@ -103,39 +112,26 @@ static void history_give(struct hostd *h, const char *vm, int history_fd)
 	}
 }
 
-static int source_give(struct hostd *h, const char *vm, const char *domain, bool fresh, bool first,
-		       struct fault *fault)
+static int source_call(struct hostd *h, const char *vm, enum console_kind kind, bool writable,
+		       bool fresh, int fd, struct fault *fault)
 {
-	_cleanup_close_ int fd = -1, history_fd = -1;
-	struct console console;
-	int r;
-
-	r = h->hv->ops->console_open(h->hv, domain, &console, fault);
-	if (r < 0) {
-		return r;
-	}
-	fd = console.fd;
-	history_fd = console.history_fd;
-	if (first && !fresh && history_fd >= 0) {
-		history_give(h, vm, history_fd);
-	}
-	r = relay_call(h, vm, "hub.source",
-		       json_pack("{sssbsb}", "kind",
-				 console.kind == CONSOLE_FILE ? "file" : "stream", "writable",
-				 console.writable, "fresh", fresh),
-		       fd, -1, NULL, fault);
-	if (r == 0) {
-		run_save(h, vm, console.run);
-	}
-	return r;
+	return relay_call(h, vm, "hub.source",
+			  json_pack("{sssbsb}", "kind", kind == CONSOLE_FILE ? "file" : "stream",
+				    "writable", writable, "fresh", fresh),
+			  fd, -1, NULL, fault);
 }
 
-/* {"up", "offset"} as the relay sees it. */
-static int hub_state(struct hostd *h, const char *vm, bool *ret_up, json_int_t *ret_offset,
-		     struct fault *fault)
+/* What the relay says of its hub. */
+struct hub_state {
+	bool up;
+	json_int_t offset;
+	uint64_t device, inode; /* the file it followed last; 0 if none since a stream */
+};
+
+static int hub_state(struct hostd *h, const char *vm, struct hub_state *ret, struct fault *fault)
 {
 	json_auto_t *status = NULL;
-	const json_t *hub;
+	const json_t *hub, *file;
 	int r;
 
 	r = relay_call(h, vm, "status", NULL, -1, -1, &status, fault);
@@ -143,17 +139,94 @@ static int hub_state(struct hostd *h, const char *vm, bool *ret_up, json_int_t *
 		return r;
 	}
 	hub = json_object_get(status, "hub");
-	*ret_up = json_is_true(json_object_get(hub, "source"));
-	*ret_offset = json_integer_value(json_object_get(hub, "offset"));
+	file = json_object_get(hub, "file");
+	*ret = (struct hub_state){
+		.up = json_is_true(json_object_get(hub, "source")),
+		.offset = json_integer_value(json_object_get(hub, "offset")),
+		.device = (uint64_t)json_integer_value(json_object_get(file, "device")),
+		.inode = (uint64_t)json_integer_value(json_object_get(file, "inode")),
+	};
 	return 0;
+}
+
+/* Hands the relay the file it read last, if that is there still, and all that were begun since: it
+ * reads each to its end before the next. */
+static int files_give(struct hostd *h, const char *vm, const char *path, bool fresh,
+		      const struct hub_state *hub, struct fault *fault)
+{
+	_cleanup_(log_chain_fini) struct log_chain chain = { 0 };
+	size_t i = 0;
+	int r;
+
+	r = log_chain_open(path, hub->device, hub->inode, &chain);
+	if (r < 0) {
+		return fault_set(fault, FAULT_HYPERVISOR_FAILED,
+				 "The VM's console could not be opened: %s", strerror(-r));
+	}
+	if (!chain.known && chain.n_fds > 1) {
+		fresh = false; /* more was written than is kept */
+	}
+	if (chain.known && hub->up) {
+		i = 1; /* it has that one */
+	}
+	for (r = 0; i < chain.n_fds && r == 0; i++) {
+		r = source_call(h, vm, CONSOLE_FILE, false, fresh || i > 0, chain.fds[i], fault);
+	}
+	if (r == 0) {
+		log_watch_set(h, vm, chain.fds[chain.n_fds - 1]);
+	}
+	return r;
+}
+
+/* The log that the relay follows may have been rotated. What cannot be had now is no failure: the
+ * relay goes on with what it has, and notes itself what it lost. */
+static void files_follow(struct hostd *h, const char *vm, const struct hub_state *hub)
+{
+	_cleanup_free_ char *path = relay_path(h, vm, "log");
+	_cleanup_free_ char *log = NULL;
+	struct fault fault;
+	size_t len;
+
+	if (!hub->up || hub->inode == 0 || !path || file_read(path, PATH_MAX, &log, &len) < 0) {
+		return;
+	}
+	if (files_give(h, vm, log, false, hub, &fault) < 0) {
+		log_warn("%s: the console's file was not looked after: %s, ignoring", vm,
+			 fault.message);
+	}
+}
+
+static int source_give(struct hostd *h, const char *vm, const char *domain, bool fresh,
+		       const struct hub_state *hub, struct fault *fault)
+{
+	_cleanup_(console_fini) struct console console = { .fd = -1, .history_fd = -1 };
+	int r;
+
+	r = h->hv->ops->console_open(h->hv, domain, &console, fault);
+	if (r < 0) {
+		return r;
+	}
+	if (hub->offset == 0 && !fresh && console.history_fd >= 0) {
+		history_give(h, vm, console.history_fd);
+	}
+	if (console.kind == CONSOLE_FILE) {
+		note_save(h, vm, "log", console.path);
+		r = files_give(h, vm, console.path, fresh, hub, fault);
+	} else {
+		log_watch_set(h, vm, -1);
+		r = source_call(h, vm, console.kind, console.writable, fresh, console.fd, fault);
+	}
+	if (r == 0) {
+		run_save(h, vm, console.run);
+	}
+	return r;
 }
 
 int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *fault)
 {
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
 	char domain[DOMAIN_UUID_LEN + 1];
-	json_int_t offset;
-	bool up;
+	struct hub_state hub;
 	int r;
 
 	if (!relay_exists(h, vm, domain)) {
@@ -161,7 +234,7 @@ int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *f
 	}
 	r = relay_need(h, vm, NULL, fault);
 	if (r == 0) {
-		r = hub_state(h, vm, &up, &offset, fault);
+		r = hub_state(h, vm, &hub, fault);
 	}
 	if (r == 0) {
 		r = h->hv->ops->get(h->hv, domain, &info, fault);
@@ -169,13 +242,16 @@ int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *f
 	if (r < 0) {
 		return r;
 	}
-	if (info.run == 0) {
-		return up ? relay_call(h, vm, "hub.lost", NULL, -1, -1, NULL, fault) : 0;
+	if (info.run == 0 || (hub.up && info.run == run_load(h, vm))) {
+		files_follow(h, vm, &hub);
 	}
-	if (up && info.run == run_load(h, vm)) {
+	if (info.run == 0) {
+		return hub.up ? relay_call(h, vm, "hub.lost", NULL, -1, -1, NULL, fault) : 0;
+	}
+	if (hub.up && info.run == run_load(h, vm)) {
 		return 0;
 	}
-	return source_give(h, vm, domain, fresh, offset == 0, fault);
+	return source_give(h, vm, domain, fresh, &hub, fault);
 }
 
 static int refresh_run(struct op *op)
@@ -225,8 +301,7 @@ static int console_ensure(struct op *op)
 {
 	const char *vm = op_string(op, "vm", vm_id_valid);
 	const char *domain = op_string(op, "domain", uuid_valid);
-	json_int_t offset = 0;
-	bool up = false;
+	struct hub_state hub;
 	int r;
 
 	if (!vm || !domain) {
@@ -243,11 +318,11 @@ static int console_ensure(struct op *op)
 	if (r < 0 && !console_absent(&op->fault)) {
 		return r;
 	}
-	r = hub_state(op->hostd, vm, &up, &offset, &op->fault);
+	r = hub_state(op->hostd, vm, &hub, &op->fault);
 	if (r < 0) {
 		return r;
 	}
-	op->result = json_pack("{sbsI}", "up", up, "offset", offset);
+	op->result = json_pack("{sbsI}", "up", hub.up, "offset", hub.offset);
 	return op->result ? 0 : op_no_memory(op);
 }
 
@@ -283,18 +358,18 @@ static int list_one(const char *vm, void *user)
 {
 	struct list_job *job = user;
 	char domain[DOMAIN_UUID_LEN + 1];
-	json_int_t offset = 0;
+	struct hub_state hub = { 0 };
 	struct fault fault;
-	bool up = false;
 
 	if (!relay_exists(job->hostd, vm, domain)) {
 		return 0;
 	}
-	if (hub_state(job->hostd, vm, &up, &offset, &fault) < 0) {
-		up = false;
+	if (hub_state(job->hostd, vm, &hub, &fault) < 0) {
+		hub = (struct hub_state){ 0 };
 	}
-	return json_array_append_new(job->consoles, json_pack("{sssssbsI}", "vm", vm, "domain",
-							      domain, "up", up, "offset", offset));
+	return json_array_append_new(job->consoles,
+				     json_pack("{sssssbsI}", "vm", vm, "domain", domain, "up",
+					       hub.up, "offset", hub.offset));
 }
 
 static int console_list(struct op *op)

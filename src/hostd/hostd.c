@@ -12,6 +12,7 @@
 #include "file.h"
 #include "image.h"
 #include "log.h"
+#include "log_watch.h"
 #include "methods.h"
 #include "parse.h"
 #include "server.h"
@@ -361,6 +362,9 @@ int hostd_open(struct hostd *h, const char *uri)
 		r = boots_new(h, &h->boots);
 	}
 	if (r == 0) {
+		r = log_watches_new(h, &h->log_watches);
+	}
+	if (r == 0) {
 		r = server_new(h, &h->server);
 	}
 	if (r == 0 &&
@@ -394,6 +398,7 @@ void hostd_close(struct hostd *h)
 	relays_close(h->relays);
 	h->hv = h->hv ? h->hv->ops->free(h->hv) : NULL;
 	h->workers = worker_pool_free(h->workers);
+	h->log_watches = log_watches_free(h->log_watches);
 	h->relays = relays_free(h->relays);
 	h->server = server_free(h->server);
 	h->images = image_store_free(h->images);

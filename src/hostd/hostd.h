@@ -26,6 +26,7 @@ struct server;
 struct image_store;
 struct boots;
 struct shots;
+struct log_watches;
 
 struct hostd {
 	sd_event *event;
@@ -41,6 +42,7 @@ struct hostd {
 	struct relays *relays;
 	struct server *server;
 	struct boots *boots;
+	struct log_watches *log_watches;
 	unsigned ops_running;
 	bool stopping;
 };

@@ -134,7 +134,8 @@ int console_place_open(const struct console_place *place, struct console *ret, s
 	if (r < 0 && log) {
 		console.kind = CONSOLE_FILE;
 		console.writable = false;
-		r = log_open_file(log, &console.fd);
+		console.path = strdup(log);
+		r = console.path ? 0 : -ENOMEM;
 	}
 	if (r == -EOPNOTSUPP) {
 		fault_set(fault, FAULT_CONSOLE_UNSUPPORTED,

@@ -4,6 +4,6 @@
 
 #include "domain_xml.h"
 
-/* `run` is not set. FAULT_CONSOLE_UNSUPPORTED, FAULT_VM_NOT_RUNNING, FAULT_HYPERVISOR_FAILED. May
- * wait a few seconds for a connection. */
+/* `run` is not set; free with console_fini(). FAULT_CONSOLE_UNSUPPORTED, FAULT_VM_NOT_RUNNING,
+ * FAULT_HYPERVISOR_FAILED. May wait a few seconds for a connection. */
 int console_place_open(const struct console_place *place, struct console *ret, struct fault *fault);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
+
 static const char *const state_names[] = {
 	[DOMAIN_UNKNOWN] = "unknown", [DOMAIN_RUNNING] = "running", [DOMAIN_PAUSED] = "paused",
 	[DOMAIN_OFF] = "off",	      [DOMAIN_CRASHED] = "crashed",
@@ -79,6 +81,14 @@ void domain_info_fini(struct domain_info *info)
 	}
 	free(info->name);
 	*info = (struct domain_info){ 0 };
+}
+
+void console_fini(struct console *console)
+{
+	close_fd(console->fd);
+	close_fd(console->history_fd);
+	free(console->path);
+	*console = (struct console){ .fd = -1, .history_fd = -1 };
 }
 
 const struct hypervisor_ops *hypervisor_driver(const char *uri)

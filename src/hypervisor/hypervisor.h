@@ -104,16 +104,19 @@ struct domain_info {
 };
 void domain_info_fini(struct domain_info *info);
 
-/* An opened console. STREAM is read and (if `writable`) written; FILE is a log that grows. */
+/* A console. STREAM is open, read and (if `writable`) written; FILE is a log that grows, named
+ * only: its writer may be putting another in its place. */
 enum console_kind { CONSOLE_STREAM, CONSOLE_FILE };
 
 struct console {
-	int fd;
+	int fd;		/* of a STREAM; -1 */
+	char *path;	/* of a FILE; NULL */
 	int history_fd; /* a file of what it said before, as far as somebody kept it; -1 */
 	enum console_kind kind;
 	bool writable;
 	unsigned run; /* see struct domain_info */
 };
+void console_fini(struct console *console);
 
 struct dvm_layer {
 	const char *name; /* serial of the disk: "root", "stack-NAME" */
@@ -187,7 +190,7 @@ struct hypervisor_ops {
 	int (*power)(struct hypervisor *hv, const char *domain, enum power_verb verb,
 		     enum domain_state *ret_state, struct fault *fault);
 	/* FAULT_VM_NOT_RUNNING, FAULT_CONSOLE_UNSUPPORTED. A console may be opened again and again.
-	 */
+	 * Free with console_fini(). */
 	int (*console_open)(struct hypervisor *hv, const char *domain, struct console *ret,
 			    struct fault *fault);
 

@@ -6,9 +6,12 @@ dvm-hostd on libvirt and QEMU: what tests/integration/test_hostd.py sees of the 
 import base64
 import json
 import os
+import re
+import select
 import signal
 import subprocess
 import threading
+import tty
 
 import hosttest
 import pytest
@@ -169,6 +172,83 @@ def test_console_of_a_domain_that_is_still_being_started(host, libvirt, tiny, fo
         assert any(os.readlink(fd).startswith("/dev/pts/") for fd in os.scandir(f"/proc/{host.relay_pids()[VM]}/fd"))
     finally:
         held.unlink(missing_ok=True)
+        target.remove()
+
+
+def rotate(log):
+    """As virtlogd does it: see test_virtlogd_rotates_by_renaming()."""
+    for older, newer in (("2", "1"), ("1", "0")):
+        if os.path.exists(f"{log}.{newer}"):
+            os.rename(f"{log}.{newer}", f"{log}.{older}")
+    os.rename(log, f"{log}.0")
+    log.touch()
+
+
+def test_virtlogd_rotates_by_renaming(libvirt, tiny, folder):
+    """FILE becomes FILE.0, with its inode, FILE.0 becomes FILE.1; what is split between two is whole in both."""
+    folder.chmod(0o777)
+    log = folder / "serial.log"
+    target = Target(folder, tiny, serial=f"<serial type='pty'><log file='{log}'/></serial>")
+    try:
+        virsh("start", target.name)
+        first = os.stat(log).st_ino
+        pty = os.open(re.search(r"/dev/pts/\d+", virsh("dumpxml", target.name)).group(), os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(pty)
+        wait_for(lambda: b"tiny> " in log.read_bytes(), "the guest", 60)
+        os.write(pty, b"lines 15000\r")
+        seen = b""
+        while b"line 15000\r\n" not in seen:
+            assert select.select([pty], [], [], 60)[0], seen[-200:]
+            seen += os.read(pty, 65536)
+        os.close(pty)
+        files = [folder / f"serial.log{suffix}" for suffix in (".2", ".1", ".0", "")]
+        wait_for(lambda: b"line 15000\r\n" in log.read_bytes(), "the last line in the log")
+        assert first in [os.stat(file).st_ino for file in files if file.exists()][:-1]
+        there = [file.read_bytes() for file in files if file.exists()]
+        for old, new in zip(there, there[1:]):
+            numbers = [int(n) for n in re.findall(rb"line (\d+)\r\n", old[-100:] + new[:100])]
+            assert len(numbers) > 5 and numbers == list(range(numbers[0], numbers[-1] + 1))
+    finally:
+        target.remove()
+
+
+def test_console_in_a_file_that_is_rotated(host, libvirt, tiny, folder):
+    """Not a byte is missed, nor read twice, whoever of us is away; what is kept no longer is a gap."""
+    folder.chmod(0o777)
+    log = folder / "serial.log"
+    target = Target(folder, tiny, serial=f"<serial type='file'><source path='{log}'/></serial>")
+    said = 0
+
+    def say(times, rotations=0):
+        nonlocal said
+        for n in range(times):
+            said += 1
+            with open(log, "ab") as file:
+                file.write(b"<said %d>" % said)
+            if n < rotations:
+                rotate(log)
+
+    def shown():
+        return [int(n) for n in re.findall(rb"<said (\d+)>", host.read_console(VM, b"<said %d>" % said, 60))]
+
+    try:
+        virsh("start", target.name)
+        host.call("console.ensure", vm=VM, domain=target.uuid)
+        host.read_console(VM, b"tiny> ", 60)
+        for _ in range(5):
+            say(2, 1)
+            assert shown() == list(range(1, said + 1))
+        say(4, 3)
+        assert shown() == list(range(1, said + 1))
+        host.hostd.kill()
+        say(3, 2)
+        os.kill(host.relay_pids()[VM], signal.SIGKILL)
+        say(2, 1)
+        host.start()
+        wait_for(lambda: host.console(VM)["up"], "the console")
+        assert shown() == list(range(1, said + 1))
+        assert host.console(VM)["up"]
+    finally:
         target.remove()
 
 
