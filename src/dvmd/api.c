@@ -14,6 +14,7 @@
 #include "api_idempotency.h"
 #include "clock.h"
 #include "door_server.h"
+#include "failpoint.h"
 #include "log.h"
 #include "parse.h"
 #include "router.h"
@@ -206,6 +207,7 @@ static void dispatch(struct api_call *c)
 	}
 	if (r == 0) {
 		r = api_idempotency_begin(c, &fault);
+		(void)failpoint("api.begun");
 		if (r == 0) {
 			return;
 		}
@@ -272,7 +274,7 @@ static int start(struct api *a, struct fault *fault)
 	int fd;
 	int r;
 
-	r = store_idempotency_drop_open(a->d->store, fault);
+	r = store_idempotency_interrupt(a->d->store, fault);
 	if (r < 0) {
 		return r;
 	}

@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "events.h"
+#include "failpoint.h"
 #include "log.h"
 #include "metrics.h"
 #include "parse.h"
@@ -102,6 +103,7 @@ void api_reply(struct api_call *c, unsigned status, const json_t *answer)
 		}
 	}
 	if (c->key[0] && c->api) {
+		(void)failpoint("api.answer");
 		api_idempotency_finish(c, status, body);
 	}
 	api_reply_body_take(c, status, TAKE_PTR(body));

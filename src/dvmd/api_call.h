@@ -36,6 +36,11 @@ struct api_route {
 	const struct field *query;
 	const struct field *body; /* NULL: takes none */
 	unsigned flags;
+	/* For a request whose answer was lost with us, repeated: answers it by what it did to
+	 * `object` (as in the audit). NULL: it is done again, and comes to the same. */
+	void (*again)(struct api_call *c, const char *object);
+	/* Whether doing it again would be another act; NULL: never. */
+	bool (*once)(const struct api_call *c);
 };
 
 struct api_call {

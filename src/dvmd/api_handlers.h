@@ -70,3 +70,13 @@ void api_project_list(struct api_call *c);
 void api_project_make(struct api_call *c);
 void api_member_list(struct api_call *c);
 void api_member_set(struct api_call *c);
+
+/* The same, repeated, when it was done to `object` (struct api_route). */
+void api_vm_made_again(struct api_call *c, const char *object);
+void api_vm_acted_again(struct api_call *c, const char *object);
+bool api_vm_keys_once(const struct api_call *c);
+bool api_vm_acts_once(const struct api_call *c);
+void api_session_made_again(struct api_call *c, const char *object);
+void api_key_made_again(struct api_call *c, const char *object);
+void api_user_made_again(struct api_call *c, const char *object);
+void api_project_made_again(struct api_call *c, const char *object);

@@ -44,6 +44,44 @@ static int hash_request(struct api_call *c, char out[65], struct fault *fault)
 	return 0;
 }
 
+static int secret_lost(struct fault *fault)
+{
+	fault_set(fault, FAULT_CONFLICT,
+		  "This request was answered before, with a secret that is not kept");
+	fault_hint(fault, "Ask anew, with a new Idempotency-Key.");
+	return -EREMOTEIO;
+}
+
+/* We died over the first request. As api_idempotency_begin(). */
+static int resume(struct api_call *c, const struct idempotency_row *kept, struct fault *fault)
+{
+	bool done = kept->object[0];
+	int r;
+
+	if (done && c->route->flags & API_SECRET) {
+		return secret_lost(fault);
+	}
+	if (!(done && c->route->again) && c->route->once && c->route->once(c)) {
+		fault_set(
+			fault, FAULT_CONFLICT,
+			"The first request with this Idempotency-Key was broken off, and may have "
+			"been done");
+		fault_hint(fault, "Look whether it was; if not, ask anew with a new key.");
+		return -EREMOTEIO;
+	}
+	r = store_idempotency_resume(c->d->store, kept->user, kept->key, fault);
+	if (r < 0) {
+		return r;
+	}
+	snprintf(c->key, sizeof(c->key), "%.*s", API_KEY_MAX, kept->key);
+	snprintf(c->who.key, sizeof(c->who.key), "%s", kept->key);
+	if (done && c->route->again) {
+		c->route->again(c, kept->object);
+		return 0;
+	}
+	return 1;
+}
+
 /* The key is there: from the same request, with an answer? */
 static int replay(struct api_call *c, const struct idempotency_row *asked, struct fault *fault)
 {
@@ -61,17 +99,17 @@ static int replay(struct api_call *c, const struct idempotency_row *asked, struc
 		return fault_set(fault, FAULT_IDEMPOTENCY_MISMATCH,
 				 "This Idempotency-Key came with another request before");
 	}
-	if (kept.status == 0) {
+	if (kept.status == IDEMPOTENCY_INTERRUPTED) {
+		return resume(c, &kept, fault);
+	}
+	if (kept.status == IDEMPOTENCY_UNDER_WAY) {
 		fault_set(fault, FAULT_CONFLICT,
 			  "The first request with this Idempotency-Key is still under way");
 		fault_hint(fault, "Send it again in a moment to get its answer.");
 		return -EREMOTEIO;
 	}
 	if (c->route->flags & API_SECRET) {
-		fault_set(fault, FAULT_CONFLICT,
-			  "This request was answered before, with a secret that is not kept");
-		fault_hint(fault, "Ask anew, with a new Idempotency-Key.");
-		return -EREMOTEIO;
+		return secret_lost(fault);
 	}
 	api_reply_body_take(c, (unsigned)kept.status, TAKE_PTR(kept.body));
 	return 0;
@@ -106,6 +144,7 @@ int api_idempotency_begin(struct api_call *c, struct fault *fault)
 		return r;
 	}
 	snprintf(c->key, sizeof(c->key), "%s", key);
+	snprintf(c->who.key, sizeof(c->who.key), "%s", key);
 	return 1;
 }
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Idempotency-Key: the first request of a key is written down before it is handled and its answer
- * before that leaves, so a repeated one, even after a crash, is never done twice while dvmd knows
- * the answer. Refused requests did nothing: their key is free again.
+ * Idempotency-Key: the first request of a key is written down before it is handled, what it did in
+ * the transaction that does it (audit_add()), and its answer before that leaves. So a repeated one
+ * is never done twice: it gets the answer that is kept; where we died before there was one, it is
+ * answered by what was done, or done now where nothing was. What cannot be taken back into a
+ * transaction (a reset) and may have been done is refused. Refused requests did nothing: their key
+ * is free again.
  */
 #pragma once
 

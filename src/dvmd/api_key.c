@@ -136,6 +136,18 @@ void api_key_add(struct api_call *c)
 	api_reply_take(c, 201, key_json(&row));
 }
 
+void api_key_made_again(struct api_call *c, const char *object)
+{
+	struct key_row row = { 0 };
+	struct fault fault;
+	int r = store_key_get(c->d->store, object, &row, &fault);
+
+	if (r == -ENOENT) {
+		r = fault_set(&fault, FAULT_NOT_FOUND, "The key no longer exists");
+	}
+	api_answer_take(c, 201, r, r < 0 ? NULL : key_json(&row), &fault);
+}
+
 /* ---- remove */
 
 static int find_key(struct api_call *c, struct key_row *ret, struct fault *fault)

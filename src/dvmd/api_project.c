@@ -126,6 +126,18 @@ void api_project_make(struct api_call *c)
 	api_reply_take(c, 201, project_json(&c->who, &row));
 }
 
+void api_project_made_again(struct api_call *c, const char *object)
+{
+	struct project_row row;
+	struct fault fault;
+	int r = store_project_get(c->d->store, object, &row, &fault);
+
+	if (r == -ENOENT) {
+		r = fault_set(&fault, FAULT_NOT_FOUND, "The project no longer exists");
+	}
+	api_answer_take(c, 201, r, r < 0 ? NULL : project_json(&c->who, &row), &fault);
+}
+
 /* ---- members */
 
 void api_member_list(struct api_call *c)

@@ -8,6 +8,12 @@ void api_vm_keys(struct api_call *c)
 	vm_keys(c->d, &c->who, c->params[0], &c->body.keys.keys, c->body.keys.text, api_on_ok, c);
 }
 
+/* Keys pressed twice are other keys. */
+bool api_vm_keys_once(const struct api_call *c)
+{
+	return true;
+}
+
 static void on_screenshot(uint8_t *png, size_t len, const struct fault *fault, void *user)
 {
 	struct api_call *c = user;

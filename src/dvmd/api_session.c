@@ -57,6 +57,15 @@ void api_session_start(struct api_call *c)
 	api_answer_take(c, 201, r, answer, &fault);
 }
 
+void api_session_made_again(struct api_call *c, const char *object)
+{
+	struct fault fault;
+	json_t *answer = NULL;
+	int r = session_get(c->d, &c->who, object, &answer, &fault);
+
+	api_answer_take(c, 201, r, answer, &fault);
+}
+
 void api_session_end(struct api_call *c)
 {
 	struct fault fault;

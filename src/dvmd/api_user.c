@@ -90,3 +90,15 @@ void api_user_make(struct api_call *c)
 	events_committed(c->d->events);
 	api_reply_take(c, 201, user_json(&row));
 }
+
+void api_user_made_again(struct api_call *c, const char *object)
+{
+	struct user_row row;
+	struct fault fault;
+	int r = store_user_get(c->d->store, object, &row, &fault);
+
+	if (r == -ENOENT) {
+		r = fault_set(&fault, FAULT_NOT_FOUND, "The user no longer exists");
+	}
+	api_answer_take(c, 201, r, r < 0 ? NULL : user_json(&row), &fault);
+}

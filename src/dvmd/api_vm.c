@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /v1/vms and /v1/domains */
+#include <errno.h>
+
 #include "api_handlers.h"
+#include "cloud.h"
+#include "store_vm.h"
 #include "vm_ops.h"
 
 void api_vm_list(struct api_call *c)
@@ -34,6 +38,35 @@ void api_vm_act(struct api_call *c)
 {
 	vm_power(c->d, &c->who, c->params[0], (enum power_verb)c->body.vm_action.action, api_on_ok,
 		 c);
+}
+
+void api_vm_made_again(struct api_call *c, const char *object)
+{
+	vm_get(c->d, &c->who, object, api_on_made, c);
+}
+
+void api_vm_acted_again(struct api_call *c, const char *object)
+{
+	const char *verb = power_verb_name((enum power_verb)c->body.vm_action.action);
+	struct vm_row vm;
+	struct fault fault;
+	int r = store_vm_get(c->d->store, object, &vm, &fault);
+
+	if (r == -ENOENT) {
+		r = fault_set(&fault, FAULT_VM_GONE, "The VM no longer exists");
+	}
+	api_answer_take(c, 200, r,
+			r < 0 ? NULL
+			      : json_pack("{s:s,s:s,s:s}", "vm", vm.id, "action", verb, "state",
+					  vm_state_name(vm.state)),
+			&fault);
+}
+
+bool api_vm_acts_once(const struct api_call *c)
+{
+	enum power_verb verb = (enum power_verb)c->body.vm_action.action;
+
+	return verb == POWER_RESET || verb == POWER_REBOOT || verb == POWER_NMI;
 }
 
 void api_domain_list(struct api_call *c)

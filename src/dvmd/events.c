@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "list.h"
 #include "log.h"
+#include "store_idempotency.h"
 
 #define TRIM_EVERY 1000 /* events */
 #define LISTENERS_MAX 256
@@ -81,6 +82,7 @@ int audit_add(struct events *ev, const struct principal *who, const char *projec
 	      enum fault_code outcome, struct fault *fault)
 {
 	struct audit_row row = { .time = clock_realtime() };
+	int r;
 
 	if (who) {
 		copy(row.user, who->user);
@@ -96,7 +98,13 @@ int audit_add(struct events *ev, const struct principal *who, const char *projec
 	copy(row.object, object);
 	copy(row.detail, detail);
 	copy(row.outcome, outcome == FAULT_NONE ? "ok" : fault_code_name(outcome));
-	return store_audit_add(ev->store, &row, fault);
+	r = store_audit_add(ev->store, &row, fault);
+	/* With the act itself, so that its repetition finds it whatever becomes of the answer. */
+	if (r == 0 && outcome == FAULT_NONE && who && who->key[0]) {
+		r = store_idempotency_done(ev->store, who->user, who->key,
+					   row.object[0] ? row.object : row.action, fault);
+	}
+	return r;
 }
 
 static void trim(struct events *ev)

@@ -9,6 +9,7 @@
 #include "access.h"
 #include "clock.h"
 #include "events.h"
+#include "failpoint.h"
 #include "host_link.h"
 #include "later.h"
 #include "log.h"
@@ -490,6 +491,7 @@ static void power_answer(enum vm_state state, const struct fault *fault, void *u
 	struct fault unrecorded = { 0 };
 
 	metrics_count(q->d->metrics, METRIC_POWER, verb);
+	(void)failpoint("vm.power.done");
 	if (audit_add(q->d->events, &q->who, q->vm.project, NULL, "vm.power", q->vm.id, verb,
 		      fault ? fault->code : FAULT_NONE, &unrecorded) < 0) {
 		log_warn("power %s of %s is not in the audit: %s", verb, q->vm.id,

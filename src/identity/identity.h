@@ -26,6 +26,7 @@ struct principal {
 				 exist. Else "" */
 	char request[ID_MAX +
 		     32]; /* id of the request it makes now, for the audit; set by the caller */
+	char key[132];	  /* that request's Idempotency-Key, once it is on record; else "" */
 };
 
 /* All rights of `p` in a project. */

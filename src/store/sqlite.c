@@ -40,6 +40,10 @@ static const struct {
 		2,
 #include "0002-keys.sql.inc"
 	},
+	{
+		3,
+#include "0003-idempotency.sql.inc"
+	},
 };
 
 static struct sqlite *to_sqlite(struct store *s)

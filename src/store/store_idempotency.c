@@ -37,7 +37,8 @@ static int decode(const struct store_cursor *row, void *ret)
 	row_copy(row, 2, i->request_hash);
 	i->status = (int)row_number(row, 3);
 	i->expires = (usec_t)row_number(row, 5);
-	if (i->status != 0) {
+	row_copy(row, 6, i->object);
+	if (i->status > 0) {
 		i->body = strdup(row_text(row, 4));
 		return i->body ? 0 : -ENOMEM;
 	}
@@ -50,7 +51,7 @@ int store_idempotency_get(struct store *s, const char *user, const char *key,
 	struct idempotency_row row = { 0 };
 	int r = store_one(
 		s, decode, &row, fault,
-		"SELECT user_id, key, request_hash, status, body, expires FROM idempotency "
+		"SELECT user_id, key, request_hash, status, body, expires, object FROM idempotency "
 		"WHERE user_id = $1 AND key = $2",
 		TEXT(user), TEXT(key));
 
@@ -76,7 +77,24 @@ int store_idempotency_drop(struct store *s, const char *user, const char *key, s
 			    TEXT(key));
 }
 
-int store_idempotency_drop_open(struct store *s, struct fault *fault)
+int store_idempotency_done(struct store *s, const char *user, const char *key, const char *object,
+			   struct fault *fault)
 {
-	return store_change_n(s, false, fault, "DELETE FROM idempotency WHERE status = 0", NULL, 0);
+	return store_change(s, false, fault,
+			    "UPDATE idempotency SET object = $3 WHERE user_id = $1 AND key = $2",
+			    TEXT(user), TEXT(key), TEXT(object));
+}
+
+int store_idempotency_interrupt(struct store *s, struct fault *fault)
+{
+	return store_change(s, false, fault, "UPDATE idempotency SET status = $1 WHERE status = $2",
+			    NUMBER(IDEMPOTENCY_INTERRUPTED), NUMBER(IDEMPOTENCY_UNDER_WAY));
+}
+
+int store_idempotency_resume(struct store *s, const char *user, const char *key,
+			     struct fault *fault)
+{
+	return store_change(s, true, fault,
+			    "UPDATE idempotency SET status = $3 WHERE user_id = $1 AND key = $2",
+			    TEXT(user), TEXT(key), NUMBER(IDEMPOTENCY_UNDER_WAY));
 }

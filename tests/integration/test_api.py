@@ -846,6 +846,65 @@ def test_idempotency_outlives_dvmd(dvmd, alice, admin):
     assert admin.post("/v1/projects", {"name": "lasting"}, headers=key).body == first.body
 
 
+def broken_off(dvmd, where, client, *request, key):
+    """Sends a request over which dvmd dies, and starts dvmd again."""
+    dvmd.arm(f"{where}=once-kill")
+    with pytest.raises((OSError, http.client.HTTPException)):
+        client.request("POST", *request, headers={"Idempotency-Key": key})
+    dvmd.wait_killed()
+    dvmd.start()
+    wait_for(lambda: health(client)["host"] == "up", what="the host")
+
+
+@pytest.mark.parametrize("where", ["api.begun", "api.answer"])
+def test_a_repeated_request_after_a_crash_makes_one_thing(dvmd, admin, alice, patient, where):
+    """Killed before the act, and between the act and its answer: what is repeated is done once."""
+    def sessions():
+        return {s["id"] for s in alice.ok("GET", "/v1/sessions?all=true")["items"]}
+
+    before, key = sessions(), {"Idempotency-Key": f"crash-{where}"}
+    body = {"targets": ["patient"], "ssh_key": KEY}
+    broken_off(dvmd, where, alice, "/v1/sessions", body, key=key["Idempotency-Key"])
+    assert len(sessions() - before) == (where == "api.answer")
+    alice.refused("idempotency-mismatch", "POST", "/v1/sessions", {**body, "lease_s": 60}, headers=key)
+    again = alice.post("/v1/sessions", body, headers=key)
+    assert again.status == 201 and {again.json["id"]} == sessions() - before
+    assert again.headers["location"] == f"/v1/sessions/{again.json['id']}"
+    # from now on it has its answer
+    assert alice.post("/v1/sessions", body, headers=key).body == again.body
+    alice.delete(f"/v1/sessions/{again.json['id']}")
+
+    for path, made in (("/v1/users", {"name": f"crash-{where[4:]}"}), ("/v1/projects", {"name": f"crash-{where[4:]}"})):
+        broken_off(dvmd, where, admin, path, made, key=key["Idempotency-Key"] + path)
+        again = admin.post(path, made, headers={"Idempotency-Key": key["Idempotency-Key"] + path})
+        assert again.status == 201 and again.json["name"] == made["name"]
+        assert [i["name"] for i in admin.ok("GET", path)["items"]].count(made["name"]) == 1
+
+
+def test_a_repeated_reset_after_a_crash_is_no_second_one(dvmd, alice, patient):
+    def resets():
+        return dvmd.host.count("domain.power")
+
+    path = "/v1/vms/patient/actions"
+    before = resets()
+    broken_off(dvmd, "vm.power.done", alice, path, {"action": "reset"}, key="reset-1")
+    problem = alice.refused("conflict", "POST", path, {"action": "reset"}, headers={"Idempotency-Key": "reset-1"})
+    assert "may have been done" in problem["detail"] and resets() == before + 1
+    broken_off(dvmd, "api.answer", alice, path, {"action": "reset"}, key="reset-2")
+    assert alice.post(path, {"action": "reset"}, headers={"Idempotency-Key": "reset-2"}).status == 200
+    assert resets() == before + 2
+    # what comes to the same is done again
+    broken_off(dvmd, "vm.power.done", alice, path, {"action": "pause"}, key="pause")
+    assert alice.post(path, {"action": "pause"}, headers={"Idempotency-Key": "pause"}).json["state"] == "paused"
+
+
+def test_a_secret_is_lost_with_a_crash(dvmd, alice):
+    before = len(alice.ok("GET", "/v1/tokens")["items"])
+    broken_off(dvmd, "api.answer", alice, "/v1/tokens", {"name": "x"}, key="lost-secret")
+    alice.refused("conflict", "POST", "/v1/tokens", {"name": "x"}, headers={"Idempotency-Key": "lost-secret"})
+    assert len(alice.ok("GET", "/v1/tokens")["items"]) == before + 1
+
+
 def test_secrets_are_not_kept(dvmd, alice, patient):
     key = {"Idempotency-Key": "secret"}
     made = alice.post("/v1/tokens", {"name": "x"}, headers=key).json

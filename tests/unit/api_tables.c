@@ -54,6 +54,26 @@ UNUSED(api_project_make)
 UNUSED(api_member_list)
 UNUSED(api_member_set)
 
+#define UNUSED_AGAIN(name)                                                                         \
+	void name(struct api_call *c, const char *object)                                          \
+	{                                                                                          \
+		abort();                                                                           \
+	}
+UNUSED_AGAIN(api_vm_made_again)
+UNUSED_AGAIN(api_vm_acted_again)
+UNUSED_AGAIN(api_session_made_again)
+UNUSED_AGAIN(api_key_made_again)
+UNUSED_AGAIN(api_user_made_again)
+UNUSED_AGAIN(api_project_made_again)
+
+#define UNUSED_ONCE(name)                                                                          \
+	bool name(const struct api_call *c)                                                        \
+	{                                                                                          \
+		abort();                                                                           \
+	}
+UNUSED_ONCE(api_vm_acts_once)
+UNUSED_ONCE(api_vm_keys_once)
+
 static json_t *choices_json(const char *const *choices)
 {
 	json_t *list = json_array();
