@@ -71,8 +71,10 @@ int typed_had(struct typed *t, uint64_t at, size_t *ret_lost)
 
 size_t typed_next(struct typed *t, const uint8_t **ret)
 {
-	*ret = buf_data(&t->queue) + t->sent;
-	return t->answered ? buf_len(&t->queue) - t->sent : 0;
+	size_t len = t->answered ? buf_len(&t->queue) - t->sent : 0;
+
+	*ret = len > 0 ? buf_data(&t->queue) + t->sent : NULL;
+	return len;
 }
 
 void typed_went(struct typed *t, size_t len)
