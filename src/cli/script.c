@@ -95,7 +95,7 @@ int script_new(const struct args *args, struct script **ret, struct fault *fault
 	if (!s) {
 		return -ENOMEM;
 	}
-	buf_init(&s->seen, SCRIPT_SEEN_MAX);
+	buf_init(&s->seen, SCRIPT_SEEN_MAX + 1); /* and the NUL that ends a text */
 	for (size_t i = 0; i < args->n_given; i++) {
 		bool expect = strcmp(args->given[i].def->name, "expect") == 0;
 		int r;
@@ -141,8 +141,8 @@ int script_said(struct script *s, const uint8_t *p, size_t len)
 		p += len - SCRIPT_SEEN_MAX;
 		len = SCRIPT_SEEN_MAX;
 	}
-	if (len > buf_room(&s->seen)) {
-		buf_consume(&s->seen, len - buf_room(&s->seen));
+	if (len > SCRIPT_SEEN_MAX - buf_len(&s->seen)) {
+		buf_consume(&s->seen, len - (SCRIPT_SEEN_MAX - buf_len(&s->seen)));
 	}
 	r = buf_reserve(&s->seen, len, &to);
 	if (r < 0) {
@@ -157,17 +157,23 @@ int script_said(struct script *s, const uint8_t *p, size_t len)
 	return 0;
 }
 
-/* Whether the step is done. */
-static bool step_matches(struct script *s, struct step *step)
+/* 1: the step is done, 0: not yet. */
+static int step_matches(struct script *s, struct step *step)
 {
-	regmatch_t match = { .rm_so = 0, .rm_eo = (regoff_t)buf_len(&s->seen) };
-	const char *text = buf_len(&s->seen) > 0 ? (const char *)buf_data(&s->seen) : "";
+	size_t len = buf_len(&s->seen);
+	regmatch_t match;
+	int r = buf_append(&s->seen, "", 1);
+	bool found;
 
-	if (regexec(&step->regex, text, 1, &match, REG_STARTEND) != 0) {
-		return false;
+	if (r < 0) {
+		return r;
 	}
-	buf_consume(&s->seen, (size_t)match.rm_eo);
-	return true;
+	found = regexec(&step->regex, (const char *)buf_data(&s->seen), 1, &match, 0) == 0;
+	buf_truncate(&s->seen, len);
+	if (found) {
+		buf_consume(&s->seen, (size_t)match.rm_eo);
+	}
+	return found;
 }
 
 int script_go(struct script *s, struct typed *typed)
@@ -177,8 +183,9 @@ int script_go(struct script *s, struct typed *typed)
 		int r;
 
 		if (step->pattern) {
-			if (!step_matches(s, step)) {
-				return 0;
+			r = step_matches(s, step);
+			if (r <= 0) {
+				return r;
 			}
 			continue;
 		}
