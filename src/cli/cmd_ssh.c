@@ -51,6 +51,13 @@ static int push_identities(struct argv *a, const struct args *args, struct fault
 	return r;
 }
 
+static int host_key_pass(const char *host, const char *key)
+{
+	_cleanup_free_ char *known = strf("%s %s", host, key);
+
+	return known && setenv(SSH_HOST_KEY_ENV, known, 1) == 0 ? 0 : -ENOMEM;
+}
+
 static int run(struct cli *cli, const struct args *args, struct fault *fault)
 {
 	_cleanup_(json_decrefp) json_t *session = NULL;
@@ -103,6 +110,11 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 	}
 	memcpy(command, a.words, a.n * sizeof(command[0]));
 	memcpy(command + a.n, args->words + 1, args->n_words * sizeof(command[0]));
+	r = host_key_pass(host, json_text(session, "host_key"));
+	if (r < 0) {
+		ssh_options_fini(&options);
+		return r;
+	}
 	fflush(stdout);
 	signal(SIGPIPE, SIG_DFL);
 	execvp(command[0], (char *const *)command);

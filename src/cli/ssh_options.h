@@ -2,6 +2,10 @@
 /* The options that let OpenSSH reach a D-VM: one list for `dvm ssh` and `dvm ssh-config`. */
 #pragma once
 
+/* Set by `dvm ssh` for the `dvm known-hosts` that its ssh runs: "HOST KEY", so that it need not ask
+ * the server again. */
+#define SSH_HOST_KEY_ENV "DVM_HOST_KEY"
+
 #include "fault.h"
 
 struct ssh_options {

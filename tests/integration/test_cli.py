@@ -265,11 +265,18 @@ def test_ssh_config(server, dvm):
     assert dvm("known-hosts", "s-7m2x9qkd.dvm").stdout == f"s-7m2x9qkd.dvm {SESSION['host_key']}\n"
 
 
+def test_known_hosts_need_not_ask_for_the_key_that_ssh_passed_on(server, dvm):
+    env = {**dvm.env, "DVM_HOST_KEY": "s-7m2x9qkd.dvm ssh-ed25519 PASSED"}
+    assert dvm("known-hosts", "s-7m2x9qkd.dvm", env=env).stdout == "s-7m2x9qkd.dvm ssh-ed25519 PASSED\n"
+    server.on("GET /v1/sessions/s-7m2x9qkd", (200, SESSION))
+    assert dvm("known-hosts", "s-7m2x9qkd", env=env).stdout == f"s-7m2x9qkd {SESSION['host_key']}\n"
+
+
 def test_ssh_passes_the_command_on(server, dvm):
     server.on("GET /v1/sessions/s-7m2x9qkd", (200, SESSION))
     fake = dvm.home / "bin"
     fake.mkdir()
-    (fake / "ssh").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 42\n')
+    (fake / "ssh").write_text('#!/bin/sh\nprintf "%s\\n" "$DVM_HOST_KEY" "$@"\nexit 42\n')
     (fake / "ssh").chmod(0o755)
     env = {**dvm.env, "PATH": f"{fake}:{dvm.env['PATH']}"}
     for args in (("--", "ls", "-l"), ("ls", "-l")):
@@ -277,6 +284,7 @@ def test_ssh_passes_the_command_on(server, dvm):
         assert r.returncode == 42
         assert r.stdout.splitlines()[-4:] == ["--", "s-7m2x9qkd.dvm", "ls", "-l"]
         assert "LogLevel=ERROR" in r.stdout.splitlines()
+        assert r.stdout.splitlines()[0] == f"s-7m2x9qkd.dvm {SESSION['host_key']}"
     server.on("GET /v1/sessions/s-7m2x9qkd", (200, dict(SESSION, state="attaching", host_key=None)))
     assert dvm("ssh", "s-7m2x9qkd", env=env).returncode == 6
 
