@@ -83,6 +83,12 @@ static int stream_grant(struct op *op)
 	    op_number(op, "ttl_ms", 1, 600000, &ttl_ms) < 0) {
 		return -EREMOTEIO;
 	}
+	/* One that is on its way back, after its own death or ours, is waited for. */
+	r = relay_exists(op->hostd, relay, NULL) ? relay_need(op->hostd, relay, NULL, &op->fault)
+						 : 0;
+	if (r < 0) {
+		return r;
+	}
 	r = relay_call(op->hostd, relay, "grant",
 		       json_pack("{sssssssbsI}", "ticket", ticket, "service", service, "mode", mode,
 				 "raw", op_true(op, "raw"), "ttl_ms", (json_int_t)ttl_ms),
