@@ -647,6 +647,8 @@ class Terminal:
 
 
 def test_interactive_begins_with_the_screen():
+    shown = threading.Event()
+
     def scene(t):
         assert t.accept(start=1000)[1] == FROM_SCREEN
         t.screen(b"half of it", last=False)
@@ -656,6 +658,7 @@ def test_interactive_begins_with_the_screen():
         t.screen(b"\x1b[2Jpic", last=False)
         t.screen(b"ture")
         t.data(b" live")
+        shown.wait(30)  # what is under way when a connection breaks may be lost
 
     def later(t):
         assert t.accept()[1] == 2005
@@ -665,6 +668,7 @@ def test_interactive_begins_with_the_screen():
     gate = Gate(scene, again, later)
     term = Terminal(gate, "console", "patient")
     term.wait(b"picture live")
+    shown.set()
     term.wait(b" and on")
     term.type(b"\r~.")
     assert term.end() == 0
