@@ -80,7 +80,7 @@ def test_full_disk(images):
             with targets.Tiny(cloud, "full-disk") as vm:
                 before = cloud.json("session", "list")
                 filler = state / "filler"
-                with open(filler, "wb") as out:
+                with open(filler, "wb", buffering=0) as out:
                     try:
                         while True:
                             out.write(b"\0" * 65536)

@@ -198,8 +198,10 @@ static void end(int command)
 
 static void serve(char *line)
 {
-	char *rest = strchr(line, ' ');
+	char *rest;
 
+	line += strspn(line, " ");
+	rest = strchr(line, ' ');
 	rest = rest ? (*rest = '\0', rest + 1) : line + strlen(line);
 	if (strcmp(line, "lines") == 0) {
 		for (long i = 1, n = atol(rest); i <= n; i++) {
