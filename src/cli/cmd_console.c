@@ -117,9 +117,14 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 {
 	_cleanup_free_ char *path = rest_path("/v1/vms/%s/streams", args_word(args, 0));
 	struct console c = { .cli = cli, .escape = ESCAPE_INIT, .request.path = path };
+	const struct config *config;
 	int r = path ? console_init(&c) : -ENOMEM;
 
 	if (r == 0) {
+		r = cli_config(cli, &config, fault);
+	}
+	if (r == 0) {
+		c.escape.no_files = config->door;
 		r = parse_options(&c, args, fault);
 	}
 	if (r == 0 && c.interactive) {

@@ -21,6 +21,11 @@ static const struct {
 	{ '?', ESCAPE_HELP, "", "this" },
 };
 
+static bool key_is_for(const struct escape *e, size_t i)
+{
+	return keys[i].action != ESCAPE_PASTE || !e->no_files;
+}
+
 enum escape_action escape_input(struct escape *e, uint8_t key, uint8_t out[2], size_t *ret_len)
 {
 	*ret_len = 0;
@@ -32,7 +37,7 @@ enum escape_action escape_input(struct escape *e, uint8_t key, uint8_t out[2], s
 	if (e->held) {
 		e->held = false;
 		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-			if ((uint8_t)keys[i].key != key || key == e->key) {
+			if ((uint8_t)keys[i].key != key || key == e->key || !key_is_for(e, i)) {
 				continue;
 			}
 			/* The line still has nothing in it. */
@@ -86,7 +91,10 @@ void escape_help(const struct escape *e, FILE *f)
 	}
 	fprintf(f, "\r\n");
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		fprintf(f, "  %s%c%-4s  %s\r\n", name, keys[i].key, keys[i].words, keys[i].help);
+		if (key_is_for(e, i)) {
+			fprintf(f, "  %s%c%-4s  %s\r\n", name, keys[i].key, keys[i].words,
+				keys[i].help);
+		}
 	}
 	fprintf(f, "  %s%s  send the escape key itself\r\n(at the start of a line only)\r\n", name,
 		name);

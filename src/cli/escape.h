@@ -23,6 +23,7 @@ struct escape {
 	uint8_t key;	  /* '~', or what the user wants; 0: there are no escape keys */
 	bool line_start;  /* initially true: see ESCAPE_INIT */
 	bool held;	  /* the key was held back */
+	bool no_files;	  /* the files here are not the user's: there is no ~P */
 	bool sysrq;	  /* after ~s: the next key is its argument */
 	uint8_t argument; /* of ESCAPE_SYSRQ */
 };

@@ -121,8 +121,12 @@ def test_the_console_with_typing(cloud, alice):
     dvmtest.wait_for(lambda: "root" in typed(cloud), "what was typed")
     cloud.fake.call("script.print", domain="web-1", text="so it goes on\r\n")
     term.wait(b"so it goes on")
+    # the files at this end of the login are the gate's: nothing reads them
+    term.type(b"\r~P/etc/passwd\r")
+    dvmtest.wait_for(lambda: "~P/etc/passwd" in typed(cloud), "that it was typed, and nothing more")
     term.type(b"\r~.")
-    assert term.end() == 0 and b"left the console" in term.out
+    assert term.end() == 0 and b"left the console" in term.out and b"file to paste" not in term.out
+    assert "root:" not in typed(cloud)
     no_login_left(cloud)
 
 

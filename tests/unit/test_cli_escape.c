@@ -63,6 +63,26 @@ static void keys_do_what_they_should(void **state)
 	}
 }
 
+static void files_of_others_are_not_pasted(void **state)
+{
+	struct escape e = ESCAPE_INIT;
+	char help[4096] = "";
+	uint8_t out[2];
+	size_t len;
+	FILE *f = fmemopen(help, sizeof(help) - 1, "w");
+
+	assert_non_null(f);
+	e.no_files = true;
+	assert_int_equal(escape_input(&e, '~', out, &len), ESCAPE_NONE);
+	assert_int_equal(escape_input(&e, 'P', out, &len), ESCAPE_NONE);
+	assert_int_equal(len, 2);
+	assert_memory_equal(out, "~P", 2);
+	escape_help(&e, f);
+	fclose(f);
+	assert_null(strstr(help, "paste"));
+	assert_non_null(strstr(help, "break"));
+}
+
 static void the_key_can_be_another_or_none(void **state)
 {
 	static const struct {
@@ -124,6 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_do_what_they_should),
+		cmocka_unit_test(files_of_others_are_not_pasted),
 		cmocka_unit_test(the_key_can_be_another_or_none),
 		cmocka_unit_test(the_help_names_every_key),
 	};
