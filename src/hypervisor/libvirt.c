@@ -124,6 +124,16 @@ static int domain_find(struct libvirt_link *l, virConnectPtr conn, const char *n
 	return 0;
 }
 
+/* The domain keeps the connection it came by for as long as it is there. */
+static int domain_get(struct hypervisor *hv, const char *name, virDomainPtr *ret,
+		      struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	int r = libvirt_link_get(link_of(hv), &conn, fault);
+
+	return r < 0 ? r : domain_find(link_of(hv), conn, name, ret, fault);
+}
+
 /* Whose D-VM it is; false if it is none. */
 static bool metadata_read(virDomainPtr domain, char session[DVM_SESSION_MAX + 1],
 			  char owner[DVM_OWNER_MAX + 1])
@@ -156,6 +166,15 @@ static int dvm_find(struct libvirt_link *l, virConnectPtr conn, const char *sess
 	}
 	*ret = TAKE_PTR(domain);
 	return 0;
+}
+
+static int dvm_get(struct hypervisor *hv, const char *session, virDomainPtr *ret,
+		   struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	int r = libvirt_link_get(link_of(hv), &conn, fault);
+
+	return r < 0 ? r : dvm_find(link_of(hv), conn, session, ret, fault);
 }
 
 static int xml_of(struct libvirt_link *l, virDomainPtr domain, char **ret, struct fault *fault)
@@ -247,17 +266,33 @@ static int info_fill(struct libvirt_link *l, virDomainPtr domain, struct domain_
 	return 0;
 }
 
+/* The domain, running, and what it is made of; `ret_place` may be NULL. */
+static int running_get(struct hypervisor *hv, const char *name, struct domain_info *ret_info,
+		       struct console_place *ret_place, virDomainPtr *ret, struct fault *fault)
+{
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	int r = domain_get(hv, name, &domain, fault);
+
+	if (r == 0) {
+		r = info_fill(link_of(hv), domain, ret_info, ret_place, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	if (ret_info->run == 0) {
+		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	*ret = TAKE_PTR(domain);
+	return 0;
+}
+
 static int libvirt_get(struct hypervisor *hv, const char *name, struct domain_info *ret,
 		       struct fault *fault)
 {
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	int r;
 
-	r = libvirt_link_get(link_of(hv), &conn, fault);
-	if (r == 0) {
-		r = domain_find(link_of(hv), conn, name, &domain, fault);
-	}
+	r = domain_get(hv, name, &domain, fault);
 	if (r == 0) {
 		r = info_fill(link_of(hv), domain, ret, NULL, fault);
 	}
@@ -354,14 +389,10 @@ static int power_apply(struct libvirt_link *l, virDomainPtr domain, enum power_v
 static int libvirt_power(struct hypervisor *hv, const char *name, enum power_verb verb,
 			 enum domain_state *ret_state, struct fault *fault)
 {
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	int r;
 
-	r = libvirt_link_get(link_of(hv), &conn, fault);
-	if (r == 0) {
-		r = domain_find(link_of(hv), conn, name, &domain, fault);
-	}
+	r = domain_get(hv, name, &domain, fault);
 	if (r == 0) {
 		r = power_apply(link_of(hv), domain, verb, domain_state(domain), fault);
 	}
@@ -374,24 +405,14 @@ static int libvirt_power(struct hypervisor *hv, const char *name, enum power_ver
 static int libvirt_console_open(struct hypervisor *hv, const char *name, struct console *ret,
 				struct fault *fault)
 {
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
 	_cleanup_(console_place_fini) struct console_place place = { 0 };
 	int r;
 
-	r = libvirt_link_get(link_of(hv), &conn, fault);
-	if (r == 0) {
-		r = domain_find(link_of(hv), conn, name, &domain, fault);
-	}
-	if (r == 0) {
-		r = info_fill(link_of(hv), domain, &info, &place, fault);
-	}
+	r = running_get(hv, name, &info, &place, &domain, fault);
 	if (r < 0) {
 		return r;
-	}
-	if (info.run == 0) {
-		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
 	}
 	r = console_place_open(&place, ret, fault);
 	if (r == 0) {
@@ -407,7 +428,6 @@ static int libvirt_console_open(struct hypervisor *hv, const char *name, struct 
  */
 static int libvirt_console_break(struct hypervisor *hv, const char *name, struct fault *fault)
 {
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
 	_cleanup_(console_place_fini) struct console_place place = { 0 };
@@ -415,18 +435,9 @@ static int libvirt_console_break(struct hypervisor *hv, const char *name, struct
 	json_auto_t *result = NULL;
 	int r;
 
-	r = libvirt_link_get(link_of(hv), &conn, fault);
-	if (r == 0) {
-		r = domain_find(link_of(hv), conn, name, &domain, fault);
-	}
-	if (r == 0) {
-		r = info_fill(link_of(hv), domain, &info, &place, fault);
-	}
+	r = running_get(hv, name, &info, &place, &domain, fault);
 	if (r < 0) {
 		return r;
-	}
-	if (info.run == 0) {
-		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
 	}
 	if (!place.alias[0]) {
 		return fault_set(fault, FAULT_NOT_SUPPORTED, "The VM's console can have no break");
@@ -447,26 +458,6 @@ static int libvirt_console_break(struct hypervisor *hv, const char *name, struct
 							     "The VM's console can have no break");
 }
 
-/* The domain, running, and what it is made of. */
-static int running_find(struct libvirt_link *l, virConnectPtr conn, const char *name,
-			struct domain_info *ret_info, virDomainPtr *ret, struct fault *fault)
-{
-	_cleanup_domain_ virDomainPtr domain = NULL;
-	int r = domain_find(l, conn, name, &domain, fault);
-
-	if (r == 0) {
-		r = info_fill(l, domain, ret_info, NULL, fault);
-	}
-	if (r < 0) {
-		return r;
-	}
-	if (ret_info->run == 0) {
-		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
-	}
-	*ret = TAKE_PTR(domain);
-	return 0;
-}
-
 static int no_display(struct fault *fault)
 {
 	return fault_set(fault, FAULT_DISPLAY_UNSUPPORTED,
@@ -477,16 +468,12 @@ static int libvirt_display_open(struct hypervisor *hv, const char *name, int *re
 				struct fault *fault)
 {
 	struct libvirt_link *l = link_of(hv);
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
 	unsigned i = 0;
 	int r, fd;
 
-	r = libvirt_link_get(l, &conn, fault);
-	if (r == 0) {
-		r = running_find(l, conn, name, &info, &domain, fault);
-	}
+	r = running_get(hv, name, &info, NULL, &domain, fault);
 	if (r < 0) {
 		return r;
 	}
@@ -552,21 +539,17 @@ static int libvirt_screenshot(struct hypervisor *hv, const char *name, uint8_t *
 			      size_t *ret_len, struct fault *fault)
 {
 	struct libvirt_link *l = link_of(hv);
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
 	virStreamPtr stream;
 	char *type;
 	int r;
 
-	r = libvirt_link_get(l, &conn, fault);
-	if (r == 0) {
-		r = running_find(l, conn, name, &info, &domain, fault);
-	}
+	r = running_get(hv, name, &info, NULL, &domain, fault);
 	if (r < 0) {
 		return r;
 	}
-	stream = virStreamNew(conn, 0);
+	stream = virStreamNew(virDomainGetConnect(domain), 0);
 	if (!stream) {
 		return libvirt_link_fault(l, fault, "take a picture of the screen");
 	}
@@ -602,7 +585,6 @@ static int libvirt_keys_press(struct hypervisor *hv, const char *name, const uns
 			      size_t n, unsigned hold_ms, struct fault *fault)
 {
 	struct libvirt_link *l = link_of(hv);
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	unsigned keys[CHORD_KEYS_MAX];
 	int r;
@@ -610,10 +592,7 @@ static int libvirt_keys_press(struct hypervisor *hv, const char *name, const uns
 	static_assert(CHORD_KEYS_MAX <= VIR_DOMAIN_SEND_KEY_MAX_KEYS, "libvirt takes that many");
 	assert(n >= 1 && n <= CHORD_KEYS_MAX);
 	memcpy(keys, codes, n * sizeof(keys[0]));
-	r = libvirt_link_get(l, &conn, fault);
-	if (r == 0) {
-		r = domain_find(l, conn, name, &domain, fault);
-	}
+	r = domain_get(hv, name, &domain, fault);
 	if (r < 0) {
 		return r;
 	}
@@ -667,14 +646,10 @@ static int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec
 
 static int libvirt_dvm_destroy(struct hypervisor *hv, const char *session, struct fault *fault)
 {
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	int r;
 
-	r = libvirt_link_get(link_of(hv), &conn, fault);
-	if (r == 0) {
-		r = dvm_find(link_of(hv), conn, session, &domain, fault);
-	}
+	r = dvm_get(hv, session, &domain, fault);
 	if (r < 0) {
 		return fault->code == FAULT_DVM_LOST ? 0 : r;
 	}
@@ -695,14 +670,10 @@ static int dvm_lost(virDomainPtr domain, int r, struct fault *fault)
 static int libvirt_dvm_get(struct hypervisor *hv, const char *session, struct domain_info *ret,
 			   struct fault *fault)
 {
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	int r;
 
-	r = libvirt_link_get(link_of(hv), &conn, fault);
-	if (r == 0) {
-		r = dvm_find(link_of(hv), conn, session, &domain, fault);
-	}
+	r = dvm_get(hv, session, &domain, fault);
 	if (r == 0) {
 		r = dvm_lost(domain, info_fill(link_of(hv), domain, ret, NULL, fault), fault);
 	}
@@ -711,14 +682,10 @@ static int libvirt_dvm_get(struct hypervisor *hv, const char *session, struct do
 
 static int libvirt_dvm_resume(struct hypervisor *hv, const char *session, struct fault *fault)
 {
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	int r;
 
-	r = libvirt_link_get(link_of(hv), &conn, fault);
-	if (r == 0) {
-		r = dvm_find(link_of(hv), conn, session, &domain, fault);
-	}
+	r = dvm_get(hv, session, &domain, fault);
 	if (r == 0) {
 		r = power_apply(link_of(hv), domain, POWER_RESUME, domain_state(domain), fault);
 		r = dvm_lost(domain, r, fault);
@@ -729,15 +696,11 @@ static int libvirt_dvm_resume(struct hypervisor *hv, const char *session, struct
 static int libvirt_dvm_tunnel_open(struct hypervisor *hv, const char *session, int *ret_fd,
 				   struct fault *fault)
 {
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	_cleanup_free_ char *xml = NULL, *path = NULL;
 	int r;
 
-	r = libvirt_link_get(link_of(hv), &conn, fault);
-	if (r == 0) {
-		r = dvm_find(link_of(hv), conn, session, &domain, fault);
-	}
+	r = dvm_get(hv, session, &domain, fault);
 	if (r == 0) {
 		r = xml_of(link_of(hv), domain, &xml, fault);
 	}
@@ -770,7 +733,6 @@ static const struct domain_disk *disk_with_serial(const struct domain_info *info
 static int libvirt_dvm_disk_attach(struct hypervisor *hv, const struct dvm_disk *disk,
 				   struct fault *fault)
 {
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
 	_cleanup_free_ char *xml = NULL;
@@ -778,10 +740,7 @@ static int libvirt_dvm_disk_attach(struct hypervisor *hv, const struct dvm_disk 
 	char dev[16];
 	int r;
 
-	r = libvirt_link_get(link_of(hv), &conn, fault);
-	if (r == 0) {
-		r = dvm_find(link_of(hv), conn, disk->session, &domain, fault);
-	}
+	r = dvm_get(hv, disk->session, &domain, fault);
 	if (r == 0) {
 		r = info_fill(link_of(hv), domain, &info, NULL, fault);
 	}
@@ -846,15 +805,11 @@ static int libvirt_dvm_disk_detach(struct hypervisor *hv, const char *session, c
 				   unsigned patience_ms, struct fault *fault)
 {
 	struct libvirt_link *l = link_of(hv);
-	_cleanup_connection_ virConnectPtr conn = NULL;
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	_cleanup_free_ char *xml = NULL, *disk = NULL;
 	int r;
 
-	r = libvirt_link_get(l, &conn, fault);
-	if (r == 0) {
-		r = dvm_find(l, conn, session, &domain, fault);
-	}
+	r = dvm_get(hv, session, &domain, fault);
 	if (r == 0) {
 		r = xml_of(l, domain, &xml, fault);
 	}
