@@ -32,6 +32,9 @@ def small(libvirt, tiny, folder):
         f"<serial type='file'><source path='{folder}/serial.log'/></serial><memballoon model='none'/></devices>"
         f"<seclabel type='static' model='dac' relabel='no'><label>+{UID}:+{UID}</label></seclabel></domain>"
     )
+    # As dvm-hostd lets the users of D-VMs pass: Debian's package leaves it to one user of all emulators.
+    emulators = pathlib.Path("/var/lib/libvirt/qemu")
+    emulators.chmod(emulators.stat().st_mode | 0o001)
     virsh("create", folder / "small.xml")
     yield folder
     subprocess.run(["virsh", "-q", "destroy", "small"], capture_output=True)
