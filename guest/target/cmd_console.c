@@ -26,11 +26,13 @@
 #include "file.h"
 #include "parse.h"
 #include "target.h"
+#include "typed.h"
 
 #define HISTORY_BYTES 16384
 #define WINDOW_BYTES 65536
 #define RECONNECT_FOR (60 * USEC_PER_SEC)
-#define RECONNECT_EVERY_MS 500
+#define RECONNECT_FIRST_MS 100
+#define RECONNECT_MAX_MS 5000
 #define TYPED_MAX 65536
 #define UNTIL_MAX 256
 
@@ -49,7 +51,13 @@ struct console {
 	bool screen;		/* begins with it */
 	bool dump, started, cut_line;
 	char reason[64];
-	struct buf typed; /* not yet sent */
+	struct typed typed;
+	bool writer_known;	  /* the answer to INPUT has come */
+	usec_t lost_at;		  /* when the connection broke; 0: it did not */
+	int pause_ms;		  /* before the next attempt */
+	unsigned char keys[1024]; /* from the terminal, from keys_at on not yet looked at */
+	size_t keys_at, keys_len;
+	bool break_wanted; /* in its place: behind what was typed before, before the rest */
 	struct escape escape;
 	bool quit, eof, tty_out, tty_in;
 	const char *until;	  /* leave when this text has come */
@@ -125,6 +133,28 @@ static void link_open(struct tunnel_link *l, uint16_t channel, const char *servi
 	}
 }
 
+static void ctl(struct console *c, const struct tunnel_ctl *message)
+{
+	if (c->phase == PHASE_OPEN && tunnel_link_ctl(c->client.link, c->channel, message) < 0) {
+		c->client.lost = true;
+	}
+}
+
+/* The connection is there again: what it cost. */
+static void tell_back(struct console *c, uint64_t start)
+{
+	unsigned seconds = (unsigned)((clock_monotonic() - c->lost_at) / USEC_PER_SEC);
+
+	if (start > c->next) {
+		notice(c, "connection lost, back after %u s, %" PRIu64 " bytes lost here", seconds,
+		       start - c->next);
+	} else {
+		notice(c, "connection lost, back after %u s, nothing lost", seconds);
+	}
+	c->lost_at = 0;
+	c->pause_ms = RECONNECT_FIRST_MS;
+}
+
 static void on_opened(struct tunnel_link *l, uint16_t channel, uint64_t start, uint8_t mode,
 		      void *user)
 {
@@ -142,7 +172,9 @@ static void on_opened(struct tunnel_link *l, uint16_t channel, uint64_t start, u
 		return;
 	}
 	if (c->phase == PHASE_OPENING) {
-		if (c->started && start > c->next && c->next > 0 && !c->cut_line) {
+		if (c->lost_at > 0) {
+			tell_back(c, start);
+		} else if (c->started && start > c->next && c->next > 0 && !c->cut_line) {
 			notice(c, "%" PRIu64 " bytes are no longer kept", start - c->next);
 		}
 		c->next = start;
@@ -150,9 +182,10 @@ static void on_opened(struct tunnel_link *l, uint16_t channel, uint64_t start, u
 		c->started = true;
 		c->may_write = mode & TUNNEL_MODE_WRITE;
 		c->mode &= (uint8_t)~TUNNEL_MODE_TAKE;
-		if (wanted_write && !c->may_write) {
-			notice(c, "somebody else is typing, or it can only be watched; Enter ~ w "
-				  "takes it over if it can");
+		c->writer_known = false;
+		if (wanted_write) {
+			typed_connect(&c->typed);
+			ctl(c, &(struct tunnel_ctl){ .op = TUNNEL_CTL_INPUT, .id = c->typed.id });
 		}
 	}
 }
@@ -248,41 +281,159 @@ static void on_gap(struct tunnel_link *l, uint16_t channel, uint64_t offset, uin
 
 static void send_typed(struct console *c)
 {
+	const uint8_t *p;
+	size_t len;
 	ssize_t n;
 
-	if (c->phase != PHASE_OPEN || buf_len(&c->typed) == 0) {
+	if (c->phase != PHASE_OPEN || !c->may_write) {
 		return;
 	}
-	n = tunnel_link_send(c->client.link, c->channel, buf_data(&c->typed), buf_len(&c->typed));
+	len = typed_next(&c->typed, &p);
+	n = len > 0 ? tunnel_link_send(c->client.link, c->channel, p, len) : 0;
 	if (n > 0) {
-		buf_consume(&c->typed, n);
+		typed_went(&c->typed, (size_t)n);
+	}
+}
+
+static void act(struct console *c, enum escape_action action)
+{
+	switch (action) {
+	case ESCAPE_QUIT:
+		c->quit = true;
+		break;
+	case ESCAPE_BREAK:
+		c->break_wanted = true;
+		break;
+	case ESCAPE_TAKE:
+		ctl(c, &(struct tunnel_ctl){ .op = TUNNEL_CTL_TAKE });
+		break;
+	case ESCAPE_HELP:
+		notice(c, "Ctrl-] or Enter ~ . leave, Enter ~ B break, Enter ~ w take over typing, "
+			  "~ ~ one tilde");
+		break;
+	case ESCAPE_NONE:
+		break;
+	}
+}
+
+/* Keys from the terminal into the queue, escape keys obeyed; those behind a break wait for it. */
+static void take_keys(struct console *c)
+{
+	while (c->keys_at < c->keys_len && !c->quit && !c->break_wanted) {
+		enum escape_action action = ESCAPE_NONE;
+		unsigned char out[2], key = c->keys[c->keys_at++];
+		size_t len = 1;
+
+		out[0] = key;
+		if (c->tty_in) {
+			action = escape_key(&c->escape, key, out, &len);
+		}
+		if (action != ESCAPE_NONE) {
+			act(c, action);
+		} else if (len > 0 && c->may_write && typed_add(&c->typed, out, len) < 0) {
+			c->keys_at = c->keys_len; /* no memory */
+		}
+	}
+}
+
+/* Returns whether it went; who may not write is told so by the relay. */
+static bool send_break(struct console *c)
+{
+	const uint8_t *p;
+
+	if (!c->break_wanted || c->phase != PHASE_OPEN ||
+	    (c->may_write && (!c->typed.answered || typed_next(&c->typed, &p) > 0))) {
+		return false;
+	}
+	ctl(c, &(struct tunnel_ctl){ .op = TUNNEL_CTL_BREAK });
+	c->break_wanted = false;
+	return true;
+}
+
+/* What is typed goes out, a break in its place. */
+static void pump(struct console *c)
+{
+	do {
+		take_keys(c);
+		send_typed(c);
+	} while (send_break(c));
+}
+
+/* What of our input has arrived; the first time on a connection, who writes is settled too. */
+static void on_input(struct console *c, uint64_t had)
+{
+	bool first = !c->typed.answered;
+	size_t lost;
+
+	if (typed_had(&c->typed, had, &lost) < 0) {
+		c->client.lost = true;
+		return;
+	}
+	if (lost > 0) {
+		notice(c, "%zu typed bytes may be lost", lost);
+	}
+	c->writer_known = true;
+	if (first && !c->may_write) {
+		notice(c, "somebody else is typing, or it can only be watched; Enter ~ w takes it "
+			  "over if it can");
+	}
+	pump(c);
+}
+
+static void on_writer(struct console *c, bool holds)
+{
+	size_t lost;
+
+	if (holds == c->may_write) {
+		return;
+	}
+	c->may_write = holds;
+	if (holds && !c->writer_known) {
+		return; /* the answer to our INPUT, not news */
+	}
+	notice(c, holds ? "you are typing now"
+			: "somebody else is typing now, or it can only be watched; Enter ~ w takes "
+			  "it over if it can");
+	lost = holds ? 0 : typed_drop(&c->typed);
+	if (lost > 0) {
+		notice(c, "%zu typed bytes did not arrive", lost);
 	}
 }
 
 static void on_writable(struct tunnel_link *l, uint16_t channel, void *user)
 {
-	send_typed(user);
+	pump(user);
 }
 
 static void on_eof(struct tunnel_link *l, uint16_t channel, void *user)
 {
 }
 
-static void on_ctl(struct tunnel_link *l, uint16_t channel, const struct tunnel_ctl *ctl,
+static void on_ctl(struct tunnel_link *l, uint16_t channel, const struct tunnel_ctl *message,
 		   void *user)
 {
 	struct console *c = user;
 
-	if (ctl->op == TUNNEL_CTL_WRITER && ctl->on != c->may_write) {
-		c->may_write = ctl->on;
-		notice(c, ctl->on ? "you are typing now"
-				  : "somebody else is typing now, or it can only be watched; Enter "
-				    "~ w takes it over if it can");
-	} else if (ctl->op == TUNNEL_CTL_SOURCE) {
+	switch (message->op) {
+	case TUNNEL_CTL_WRITER:
+		on_writer(c, message->on);
+		break;
+	case TUNNEL_CTL_INPUT:
+		if (message->id == c->typed.id) {
+			on_input(c, message->at);
+		}
+		break;
+	case TUNNEL_CTL_BROKE:
+		notice(c, message->on ? "break sent" : "this console can have no break now");
+		break;
+	case TUNNEL_CTL_SOURCE:
 		notice(c,
-		       ctl->on ? "%s's console is back"
-			       : "%s's console is gone: it is off or restarting",
+		       message->on ? "%s's console is back"
+				   : "%s's console is gone: it is off or restarting",
 		       c->name);
+		break;
+	default:
+		break;
 	}
 }
 
@@ -307,76 +458,34 @@ static const struct tunnel_link_ops link_ops = {
 	.closed = on_closed,
 };
 
-static void ctl(struct console *c, enum tunnel_ctl_op op)
+static bool wants_keys(const struct console *c)
 {
-	struct tunnel_ctl message = { .op = op };
-
-	if (c->phase == PHASE_OPEN && tunnel_link_ctl(c->client.link, c->channel, &message) < 0) {
-		c->client.lost = true;
-	}
-}
-
-static void act(struct console *c, enum escape_action action)
-{
-	switch (action) {
-	case ESCAPE_QUIT:
-		c->quit = true;
-		break;
-	case ESCAPE_BREAK:
-		ctl(c, TUNNEL_CTL_BREAK);
-		notice(c, "break sent");
-		break;
-	case ESCAPE_TAKE:
-		ctl(c, TUNNEL_CTL_TAKE);
-		break;
-	case ESCAPE_HELP:
-		notice(c, "Ctrl-] or Enter ~ . leave, Enter ~ B break, Enter ~ w take over typing, "
-			  "~ ~ one tilde");
-		break;
-	case ESCAPE_NONE:
-		break;
-	}
+	/* a program that pastes waits for the guest, it does not pile up here */
+	return !c->eof && c->phase == PHASE_OPEN && !c->break_wanted &&
+	       typed_room(&c->typed) >= 2 * sizeof(c->keys);
 }
 
 static void read_keys(struct console *c)
 {
-	unsigned char keys[1024], out[2];
-	size_t len;
 	ssize_t n;
 
-	/* a program that pastes waits for the guest, it does not pile up here */
-	if (buf_room(&c->typed) < 2 * sizeof(keys)) {
+	if (!wants_keys(c)) {
 		return;
 	}
-	n = read(STDIN_FILENO, keys, sizeof(keys));
+	n = read(STDIN_FILENO, c->keys, sizeof(c->keys));
 	if (n <= 0) {
 		c->eof = n == 0 || errno != EINTR;
 		return;
 	}
-	for (ssize_t i = 0; i < n && !c->quit; i++) {
-		enum escape_action action = ESCAPE_NONE;
-
-		if (c->tty_in) {
-			action = escape_key(&c->escape, keys[i], out, &len);
-		} else {
-			out[0] = keys[i];
-			len = 1;
-		}
-		if (action != ESCAPE_NONE) {
-			act(c, action);
-		} else if (len > 0 && c->may_write && buf_append(&c->typed, out, len) < 0) {
-			break;
-		}
-	}
-	send_typed(c);
+	c->keys_at = 0;
+	c->keys_len = (size_t)n;
+	pump(c);
 }
 
 /* Runs until the user leaves or the channel is lost. */
 static void console_run(struct console *c)
 {
 	while (!c->quit && !c->client.lost && c->phase != PHASE_CLOSED) {
-		bool keys = !c->eof && c->phase == PHASE_OPEN && buf_room(&c->typed) >= 2048;
-
 		if (c->give_up && clock_monotonic() > c->give_up) {
 			c->timed_out = c->quit = true;
 			break;
@@ -385,7 +494,7 @@ static void console_run(struct console *c)
 			c->quit = true;
 			break;
 		}
-		if (client_turn(&c->client, keys ? STDIN_FILENO : -1, 200)) {
+		if (client_turn(&c->client, wants_keys(c) ? STDIN_FILENO : -1, 200)) {
 			read_keys(c);
 		}
 	}
@@ -438,8 +547,6 @@ static int parse_arguments(struct console *c, struct invocation *in)
 
 static int console_session(struct console *c, struct fault *fault)
 {
-	usec_t lost_at = 0;
-
 	for (;;) {
 		int r = client_connect(&c->client, &link_ops, c, fault);
 
@@ -465,22 +572,20 @@ static int console_session(struct console *c, struct fault *fault)
 			}
 			fault_set(fault, FAULT_RELAY_LOST,
 				  "the connection to the console was lost");
-			if (c->phase == PHASE_OPEN || c->phase == PHASE_CLOSED) {
-				lost_at = c->started && !lost_at ? 0 : lost_at;
-			}
 			client_close(&c->client);
 		}
-		if (!c->started && !lost_at) {
+		if (!c->started) {
 			return -EREMOTEIO; /* never was there: no reason to wait */
 		}
-		if (!lost_at) {
-			lost_at = clock_monotonic();
-			notice(c, "the connection was lost; trying again");
+		if (c->lost_at == 0) {
+			c->lost_at = clock_monotonic();
+			notice(c, "connection lost, reconnecting");
 		}
-		if (got_signal || clock_monotonic() - lost_at > RECONNECT_FOR) {
+		if (got_signal || clock_monotonic() - c->lost_at > RECONNECT_FOR) {
 			return -EREMOTEIO;
 		}
-		poll(NULL, 0, RECONNECT_EVERY_MS);
+		poll(NULL, 0, c->pause_ms);
+		c->pause_ms = MIN(c->pause_ms * 2, RECONNECT_MAX_MS);
 	}
 }
 
@@ -489,10 +594,12 @@ int cmd_console(const struct command *command, struct invocation *in)
 	struct console c = { .client.fd = -1,
 			     .mode = TUNNEL_MODE_READ | TUNNEL_MODE_WRITE,
 			     .history = HISTORY_BYTES,
+			     .pause_ms = RECONNECT_FIRST_MS,
 			     .escape = ESCAPE_INIT };
 	struct sigaction action = { .sa_handler = on_signal };
 	struct fault fault = { 0 };
 	char name[NAME_BYTES];
+	uint64_t id;
 	int r;
 
 	if (parse_arguments(&c, in) < 0) {
@@ -503,7 +610,8 @@ int cmd_console(const struct command *command, struct invocation *in)
 	}
 	c.name = name;
 	snprintf(c.service, sizeof(c.service), "console/%s", name);
-	buf_init(&c.typed, TYPED_MAX);
+	random_bytes(&id, sizeof(id));
+	typed_init(&c.typed, id, TYPED_MAX);
 	c.tty_in = isatty(STDIN_FILENO);
 	c.tty_out = isatty(STDERR_FILENO);
 	sigaction(SIGTERM, &action, NULL);
@@ -518,7 +626,7 @@ int cmd_console(const struct command *command, struct invocation *in)
 	}
 	r = console_session(&c, &fault);
 	terminal_restore(&c);
-	buf_fini(&c.typed);
+	typed_fini(&c.typed);
 	if (r == 0 && c.timed_out) {
 		r = fault_set(&fault, FAULT_TIMEOUT,
 			      c.until ? "the text did not come in time" : "the time is over");

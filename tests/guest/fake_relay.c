@@ -11,7 +11,9 @@
  * Sends FILE as the configuration, prints what the agent says on `config`, one line each with the
  * seconds since the start. Every connection to --listen becomes an `ssh` channel. A console has N
  * bytes of past ("line 1\n", "line 2\n" …), echoes what is typed, and loses 100 bytes (a gap) when
- * `!` is typed. Verbs get canned answers.
+ * `!` is typed. The first `#` of an input that has a name, and what came with it after it, is not
+ * had: the channel is closed instead. A break is made for who has said `$` before, else it cannot
+ * be. Verbs get canned answers.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +32,7 @@
 #include "file.h"
 #include "parse.h"
 #include "tunnel_link.h"
+#include "typed.h"
 
 #define PEERS_MAX 32
 #define WINDOW 65536
@@ -43,6 +46,8 @@ struct peer {
 	uint16_t channel;
 	int fd;		    /* KIND_SSH */
 	struct buf in, out; /* in: from the agent; out: to it */
+	bool named;	    /* its input is relay.input */
+	bool breaks;
 };
 
 static struct {
@@ -52,6 +57,9 @@ static struct {
 	char *config, *past;
 	size_t past_len;
 	usec_t start;
+	/* the last writer that has named his input */
+	uint64_t input, had;
+	bool broke_off;
 } relay = { .fd = -1, .listener = -1 };
 
 static void die(const char *what, int r)
@@ -202,6 +210,42 @@ static void answer_verb(struct peer *p, const char *line)
 	p->answered = true;
 }
 
+static void tell_input(struct peer *p, uint64_t had)
+{
+	const struct tunnel_ctl ctl = { .op = TUNNEL_CTL_INPUT, .id = relay.input, .at = had };
+
+	check("input", tunnel_link_ctl(relay.link, p->channel, &ctl));
+}
+
+/* Returns false when the channel is gone. */
+static bool console_typed(struct peer *p, const uint8_t *bytes, size_t len)
+{
+	const uint8_t *cut = p->named && !relay.broke_off ? memchr(bytes, '#', len) : NULL;
+	size_t n = cut ? (size_t)(cut - bytes) : len;
+
+	if (p->named) {
+		relay.had += n;
+	}
+	if (p->named && !cut) {
+		tell_input(p, relay.had);
+	}
+	check("echo", buf_append(&p->out, bytes, n));
+	relay.past = realloc(relay.past, relay.past_len + n + 1);
+	memcpy(relay.past + relay.past_len, bytes, n);
+	relay.past_len += n;
+	p->breaks |= memchr(bytes, '$', n) != NULL;
+	peer_flush(p);
+	if (memchr(bytes, '!', n)) {
+		check("gap", tunnel_link_send_gap(relay.link, p->channel, 100));
+	}
+	if (cut) {
+		relay.broke_off = true;
+		check("close", tunnel_link_close(relay.link, p->channel, ""));
+		peer_free(p);
+	}
+	return !cut;
+}
+
 static void on_data(struct tunnel_link *l, uint16_t channel, uint64_t offset, const uint8_t *bytes,
 		    size_t len, void *user)
 {
@@ -213,10 +257,8 @@ static void on_data(struct tunnel_link *l, uint16_t channel, uint64_t offset, co
 	}
 	switch (p->kind) {
 	case KIND_CONSOLE:
-		check("echo", buf_append(&p->out, bytes, len));
-		peer_flush(p);
-		if (memchr(bytes, '!', len)) {
-			check("gap", tunnel_link_send_gap(l, channel, 100));
+		if (!console_typed(p, bytes, len)) {
+			return;
 		}
 		break;
 	case KIND_SSH:
@@ -270,9 +312,23 @@ static void on_ctl(struct tunnel_link *l, uint16_t channel, const struct tunnel_
 		   void *user)
 {
 	struct tunnel_ctl writer = { .op = TUNNEL_CTL_WRITER, .on = true };
+	struct peer *p = tunnel_link_get_data(l, channel);
 
 	if (ctl->op == TUNNEL_CTL_TAKE) {
 		check("ctl", tunnel_link_ctl(l, channel, &writer));
+	}
+	if (p && ctl->op == TUNNEL_CTL_INPUT) {
+		bool known = ctl->id == relay.input;
+
+		relay.had = known ? relay.had : 0;
+		relay.input = ctl->id;
+		p->named = true;
+		tell_input(p, known ? relay.had : TYPED_UNKNOWN);
+	}
+	if (p && ctl->op == TUNNEL_CTL_BREAK) {
+		check("broke", tunnel_link_ctl(l, channel,
+					       &(struct tunnel_ctl){ .op = TUNNEL_CTL_BROKE,
+								     .on = p->breaks }));
 	}
 }
 
