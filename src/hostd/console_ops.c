@@ -23,7 +23,6 @@
 #include "parse.h"
 #include "unix.h"
 
-#define HISTORY_BYTES_MAX ((off_t)1024 * 1024)
 #define HISTORY_TIMEOUT (5 * USEC_PER_SEC)
 #define HISTORY_POLL_MS 5
 
@@ -59,10 +58,10 @@ static void run_save(const struct hostd *h, const char *vm, unsigned run)
 }
 
 /* The end of the file, as much as the scrollback holds, into a socket that somebody reads. */
-static int history_copy(int file_fd, int socket_fd)
+static int history_copy(int file_fd, off_t max, int socket_fd)
 {
 	usec_t until = clock_monotonic() + HISTORY_TIMEOUT;
-	off_t size = lseek(file_fd, 0, SEEK_END), at = MAX(size - HISTORY_BYTES_MAX, (off_t)0);
+	off_t size = lseek(file_fd, 0, SEEK_END), at = MAX(size - max, (off_t)0);
 	int unread = 1;
 
 	while (at < size) {
@@ -104,7 +103,7 @@ static void history_give(struct hostd *h, const char *vm, int history_fd)
 			       json_pack("{sssbsb}", "kind", "stream", "writable", 0, "fresh", 0),
 			       far_fd, -1, NULL, &fault) == 0) {
 			far_fd = close_fd(far_fd);
-			r = history_copy(history_fd, near_fd);
+			r = history_copy(history_fd, (off_t)h->config.scrollback_bytes, near_fd);
 		}
 	}
 	if (r < 0) {

@@ -18,6 +18,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "config.h"
 #include "hypervisor.h"
 #include "worker.h"
 
@@ -34,6 +35,7 @@ struct hostd {
 	char *state;		    /* folder */
 	char id[DVM_OWNER_MAX + 1]; /* of this dvm: which D-VMs of the hypervisor are ours */
 	char *relay;		    /* path of dvm-relay */
+	struct hostd_config config; /* as it was when we started */
 	bool root;		    /* we may give processes users of their own */
 	struct hypervisor *hv;
 	struct image_store *images;

@@ -20,6 +20,22 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
+static int configure(struct hostd *h)
+{
+	_cleanup_free_ char *path = strf("%s/dvm.ini", h->state);
+	struct fault fault = { 0 };
+	int r;
+
+	if (!path) {
+		return -ENOMEM;
+	}
+	r = hostd_config_load(path, &h->config, &fault);
+	if (r < 0) {
+		log_err("%s: %s%s%s", path, fault.message, fault.hint[0] ? ". " : "", fault.hint);
+	}
+	return r;
+}
+
 static int run(struct hostd *h, const char *uri)
 {
 	_cleanup_free_ char *lock = strf("%s/run/dvm-hostd.lock", h->state);
@@ -109,5 +125,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	h.relay = relay;
+	if (configure(&h) < 0) {
+		return 1;
+	}
 	return run(&h, uri) < 0 ? 1 : 0;
 }

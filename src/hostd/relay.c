@@ -15,13 +15,14 @@
 #include "parse.h"
 #include "relay_internal.h"
 #include "relay_process.h"
+#include "ring_file.h"
 #include "unix.h"
 
 #define RETRY_MIN (100 * USEC_PER_MSEC)
 #define RETRY_MAX (5 * USEC_PER_SEC)
 #define SETUP_TIMEOUT (5 * USEC_PER_SEC)
-/* Scrollback of a console. */
-#define RING_BYTES (1024 * 1024)
+/* Making a large scrollback another size may take a while. */
+#define HUB_TIMEOUT (60 * USEC_PER_SEC)
 
 static void relay_connect(struct relay *r);
 
@@ -245,6 +246,8 @@ void relay_status_read(struct relay *r, const json_t *status)
 	replace_string(&r->host_key, json_string_value(json_object_get(status, "host_key")));
 	replace_string(&r->failed, json_string_value(json_object_get(status, "failed")));
 	r->hub_open = json_is_object(json_object_get(status, "hub"));
+	r->hub_size = (uint64_t)json_integer_value(
+		json_object_get(json_object_get(status, "hub"), "size_bytes"));
 }
 
 static int listen_send(struct relay *r, rpc_answer_fn answer)
@@ -268,25 +271,62 @@ static int listen_send(struct relay *r, rpc_answer_fn answer)
 
 static int hub_send(struct relay *r, rpc_answer_fn answer)
 {
-	_cleanup_free_ char *folder = strf("%s/consoles/%s", r->rs->hostd->state, r->name);
-	_cleanup_free_ char *path = strf("%s/consoles/%s/ring", r->rs->hostd->state, r->name);
-	_cleanup_close_ int fd = -1;
-	int k;
+	struct hostd *h = r->rs->hostd;
+	struct ring_files files;
+	int fds[2], k;
 
-	if (!folder || !path) {
-		return -ENOMEM;
-	}
-	k = dir_make(folder, 0700);
+	k = ring_files_open(h, r->name, r->hub_open, &files);
 	if (k < 0) {
 		return k;
 	}
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0) {
-		return -errno;
+	fds[0] = files.fd;
+	fds[1] = files.next_fd;
+	r->hub_asked = true;
+	k = rpc_peer_call(r->peer, "hub.open",
+			  json_pack("{sIsb}", "size_bytes", (json_int_t)h->config.scrollback_bytes,
+				    "writable", 1),
+			  fds, files.next_fd >= 0 ? 2 : 1, HUB_TIMEOUT, answer, r);
+	close_fd(files.fd);
+	close_fd(files.next_fd);
+	return k;
+}
+
+/* The next thing to do about the hub: true when it was begun, false when there is none. */
+static int hub_next(struct relay *r, rpc_answer_fn answer, bool *ret_begun)
+{
+	struct hostd *h = r->rs->hostd;
+	int k = 0;
+
+	*ret_begun = false;
+	if (!relay_is_console(r)) {
+		return 0;
 	}
-	return rpc_peer_call(r->peer, "hub.open",
-			     json_pack("{sisb}", "size_bytes", RING_BYTES, "writable", 1), &fd, 1,
-			     SETUP_TIMEOUT, answer, r);
+	if (r->hub_open && !r->hub_asked && r->hub_size != 0) {
+		k = ring_files_settle_by_size(h, r->name, r->hub_size);
+	}
+	if (k == 0 && (!r->hub_open || (!r->hub_asked && ring_file_is_due(h, r->hub_size)))) {
+		k = hub_send(r, answer);
+		*ret_begun = k == 0;
+	}
+	return k;
+}
+
+static int hub_answer(struct relay *r, const json_t *result)
+{
+	struct hostd *h = r->rs->hostd;
+	bool next = json_is_true(json_object_get(result, "next"));
+	int k = ring_files_settle(h, r->name, next);
+
+	r->hub_open = true;
+	r->hub_size = (uint64_t)json_integer_value(json_object_get(result, "size_bytes"));
+	/* The second file was found to be ahead, and has a size of its own. */
+	r->hub_asked = !next;
+	if (k == 0 && !next && ring_file_is_due(h, r->hub_size)) {
+		log_warn(
+			"%s: the console's scrollback keeps its size, there is no room for another",
+			r->name);
+	}
+	return k;
 }
 
 static void relay_up(struct relay *r)
@@ -308,6 +348,7 @@ static void on_setup(const json_t *result, const struct fault *fault, int *fds, 
 /* The next thing to say to a relay we are connected to. */
 static void setup_next(struct relay *r)
 {
+	bool begun;
 	int k = 0;
 
 	switch (r->setup) {
@@ -328,14 +369,10 @@ static void setup_next(struct relay *r)
 		}
 		break;
 	case SETUP_HUB:
-		if (relay_is_console(r) && !r->hub_open) {
-			k = hub_send(r, on_setup);
-		} else {
+		k = hub_next(r, on_setup, &begun);
+		if (k == 0 && !begun) {
 			relay_up(r);
 		}
-		break;
-	case SETUP_DONE:
-		relay_up(r);
 		break;
 	}
 	if (k < 0) {
@@ -370,7 +407,16 @@ static void on_setup(const json_t *result, const struct fault *fault, int *fds, 
 	if (r->setup == SETUP_STATUS) {
 		relay_status_read(r, result);
 	}
-	r->setup++;
+	if (r->setup == SETUP_HUB) {
+		int k = hub_answer(r, result);
+
+		if (k < 0) {
+			relay_give_up(r, k);
+			return;
+		}
+	} else {
+		r->setup++;
+	}
 	setup_next(r);
 }
 
@@ -468,6 +514,7 @@ static void relay_connect(struct relay *r)
 	}
 	r->state = RELAY_STARTING;
 	r->setup = SETUP_HELLO;
+	r->hub_asked = false;
 	setup_next(r);
 }
 

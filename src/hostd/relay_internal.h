@@ -14,7 +14,7 @@ enum relay_state {
 	RELAY_STOPPING, /* its end is wanted */
 };
 
-enum relay_setup { SETUP_HELLO, SETUP_STATUS, SETUP_LISTEN, SETUP_HUB, SETUP_DONE };
+enum relay_setup { SETUP_HELLO, SETUP_STATUS, SETUP_LISTEN, SETUP_HUB };
 
 struct relay {
 	struct relays *rs;
@@ -26,6 +26,8 @@ struct relay {
 	struct rpc_peer *peer;
 	bool peer_dead; /* `peer` is closed, to be freed when none of its callbacks runs */
 	bool hub_open;
+	uint64_t hub_size;  /* of its ring, in bytes; 0: not told */
+	bool hub_asked;	    /* for it as the configuration wants it, on this connection */
 	bool needs_restore; /* when it is up */
 	bool lost_told;
 	usec_t retry; /* pause before the next start */

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "control.h"
 #include "hub.h"
+#include "hub_file.h"
 #include "hub_source.h"
 #include "log.h"
 #include "parse.h"
@@ -29,7 +30,8 @@
 struct method_call {
 	struct relay *relay;
 	const json_t *params;
-	int *fds; /* as many as the table says */
+	int *fds; /* at least as many as the table says */
+	size_t n_fds;
 	struct rpc_request *request;
 	bool later; /* whoever took the request answers it */
 	struct fault fault;
@@ -108,9 +110,9 @@ static json_t *status_hub(const struct relay *relay)
 		return json_null();
 	}
 	ring = hub_ring(relay->hub);
-	return json_pack("{s:I, s:I, s:b, s:b, s:I, s:b, s:o}", "offset",
-			 (json_int_t)ring_head(ring), "kept",
-			 (json_int_t)(ring_head(ring) - ring_floor(ring)), "source",
+	return json_pack("{s:I, s:I, s:I, s:b, s:b, s:I, s:b, s:o}", "offset",
+			 (json_int_t)ring_head(ring), "size_bytes", (json_int_t)ring_size(ring),
+			 "kept", (json_int_t)(ring_head(ring) - ring_floor(ring)), "source",
 			 hub_has_source(relay->hub), "writable", hub_writable(relay->hub),
 			 "readers", (json_int_t)hub_readers(relay->hub), "writer",
 			 hub_has_writer(relay->hub), "file", status_file(ring));
@@ -172,34 +174,24 @@ static int method_listen(struct method_call *c)
 	return streams_new_take(r, TAKE_FD(c->fds[0]), &r->streams);
 }
 
-static int hub_make(struct method_call *c)
+static int method_hub_open(struct method_call *c)
 {
-	struct ring *ring;
+	struct hub_file_options o = { .writable = param_bool(c, "writable") };
 	uint64_t size;
+	bool next;
 	int err = param_number(c, "size_bytes", RING_SIZE_MIN, RING_SIZE_MAX, &size);
 
 	if (err < 0) {
 		return err;
 	}
-	err = ring_open(c->fds[0], size, c->relay->boot_id, &ring);
+	o.size_bytes = size;
+	err = hub_file_open(c->relay, c->fds[0], c->n_fds > 1 ? c->fds[1] : -1, &o, &next);
 	if (err < 0) {
 		return err;
 	}
-	err = hub_new_take(ring, param_bool(c, "writable"), &c->relay->hub);
-	if (err < 0) {
-		ring_close(ring);
-	}
-	return err;
-}
-
-static int method_hub_open(struct method_call *c)
-{
-	int err = c->relay->hub ? 0 : hub_make(c);
-
-	if (err < 0) {
-		return err;
-	}
-	c->result = json_pack("{s:I}", "offset", (json_int_t)ring_head(hub_ring(c->relay->hub)));
+	c->result = json_pack("{s:I, s:I, s:b}", "offset",
+			      (json_int_t)ring_head(hub_ring(c->relay->hub)), "size_bytes",
+			      (json_int_t)ring_size(hub_ring(c->relay->hub)), "next", next);
 	return 0;
 }
 
@@ -442,7 +434,9 @@ static int method_run(struct method_call *c, const char *name, size_t n_fds)
 void methods_call(struct relay *relay, struct rpc_request *r, const char *method,
 		  const json_t *params, int *fds, size_t n_fds)
 {
-	struct method_call c = { .relay = relay, .params = params, .fds = fds, .request = r };
+	struct method_call c = {
+		.relay = relay, .params = params, .fds = fds, .n_fds = n_fds, .request = r
+	};
 	int err = method_run(&c, method, n_fds);
 
 	if (c.later) {

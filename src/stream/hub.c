@@ -83,6 +83,13 @@ int hub_new_take(struct ring *ring, bool writable, struct hub **ret)
 	return 0;
 }
 
+void hub_ring_replace_take(struct hub *h, struct ring *ring)
+{
+	assert(ring_head(ring) == ring_head(h->ring));
+	ring_close(h->ring);
+	h->ring = ring;
+}
+
 struct hub *hub_free(struct hub *h)
 {
 	if (!h) {

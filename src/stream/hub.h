@@ -62,6 +62,9 @@ struct hub_chunk {
 
 /* Takes `ring`. `writable`: whether anybody may write to the stream at all. */
 int hub_new_take(struct ring *ring, bool writable, struct hub **ret) _must_check_;
+/* Takes `ring`, which was made from the hub's own (ring_open_resized()), in its place. Readers that
+ * were behind what it keeps find a gap. */
+void hub_ring_replace_take(struct hub *h, struct ring *ring);
 /* There must be no reader left. Closes the ring. */
 struct hub *hub_free(struct hub *h);
 

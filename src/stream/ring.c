@@ -194,6 +194,107 @@ struct ring *ring_close(struct ring *r)
 	return NULL;
 }
 
+/* The header's own numbers; false for no ring of ours. */
+static bool progress(int fd, uint64_t *ret_head, uint64_t *ret_marks)
+{
+	struct ring_header *h;
+	size_t file_bytes;
+
+	if (file_size(fd, &file_bytes) < 0 || file_bytes == 0) {
+		return false;
+	}
+	h = mmap(NULL, RING_HEADER_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	if (h == MAP_FAILED) {
+		return false;
+	}
+	*ret_head = h->head;
+	*ret_marks = h->mark_count;
+	munmap(h, RING_HEADER_BYTES);
+	return true;
+}
+
+bool ring_is_ahead(int fd, const struct ring *r)
+{
+	uint64_t head, marks;
+
+	return progress(fd, &head, &marks) &&
+	       (head > r->head || (head == r->head && marks > r->mark_count));
+}
+
+/* Everything but the magic. */
+static void ring_fill(struct ring *r, const struct ring *from)
+{
+	struct ring_header *h = r->header;
+
+	h->version = RING_VERSION;
+	h->marks_max = RING_MARKS_MAX;
+	h->size_bytes = r->size_bytes;
+	memcpy(h->boot_id, from->header->boot_id, RING_BOOT_ID_BYTES);
+	memcpy(h->marks, from->header->marks, sizeof(h->marks));
+	h->mark_count = r->mark_count = from->mark_count;
+	h->origin = from->header->origin;
+	r->head = from->head;
+	r->floor = from->floor;
+	if (r->head > r->size_bytes) {
+		r->floor = MAX(r->floor, r->head - r->size_bytes);
+	}
+	for (uint64_t at = r->floor; at < r->head;) {
+		size_t to = (size_t)(at % r->size_bytes);
+		const uint8_t *p;
+		size_t n = MIN(ring_peek(from, at, &p), r->size_bytes - to);
+
+		memcpy(r->bytes + to, p, n);
+		at += n;
+	}
+	h->floor = r->floor;
+	h->head = r->head;
+}
+
+int ring_open_resized(int fd, size_t size, const struct ring *from, struct ring **ret)
+{
+	_cleanup_free_ struct ring *r = NULL;
+	uint64_t magic;
+	void *mem;
+	int err;
+
+	if (size < RING_SIZE_MIN || size > RING_SIZE_MAX) {
+		return -EINVAL;
+	}
+	r = calloc(1, sizeof(*r));
+	if (!r) {
+		return -ENOMEM;
+	}
+	if (ftruncate(fd, 0) < 0) {
+		return -errno;
+	}
+	err = posix_fallocate(fd, 0, (off_t)(RING_HEADER_BYTES + size));
+	if (err == 0) {
+		mem = mmap(NULL, RING_HEADER_BYTES + size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			   0);
+		err = mem == MAP_FAILED ? errno : 0;
+	}
+	if (err != 0) {
+		/* What was had of a full disk is given back. */
+		return ftruncate(fd, 0) < 0 ? -errno : -err;
+	}
+	r->header = mem;
+	r->bytes = (uint8_t *)mem + RING_HEADER_BYTES;
+	r->size_bytes = size;
+	ring_fill(r, from);
+	memcpy(&magic, ring_magic, sizeof(magic));
+	publish_u64((uint64_t *)(void *)r->header->magic, magic);
+	/* The offset must go on after the death of the machine too. What the bytes are worth then
+	 * says ring_open(). */
+	(void)msync(r->header, RING_HEADER_BYTES, MS_SYNC);
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+size_t ring_size(const struct ring *r)
+{
+	return r->size_bytes;
+}
+
 uint64_t ring_floor(const struct ring *r)
 {
 	return r->floor;

@@ -34,9 +34,18 @@ struct ring_origin {
  */
 int ring_open(int fd, size_t size, const uint8_t boot_id[RING_BOOT_ID_BYTES],
 	      struct ring **ret) _must_check_;
+/*
+ * Makes another file (`fd`, borrowed) a ring of `size` bytes that goes on where `from` is, with the
+ * newest of its bytes and marks; `from` is left as it is. The file is a ring only when it is whole:
+ * after a SIGKILL at any instant `from` is as good as before. -ENOSPC: the file is empty again.
+ */
+int ring_open_resized(int fd, size_t size, const struct ring *from, struct ring **ret) _must_check_;
+/* Whether the file is a ring that went on after `r` did. */
+bool ring_is_ahead(int fd, const struct ring *r);
 /* Writes it all out and notes that it is whole. */
 struct ring *ring_close(struct ring *r);
 
+size_t ring_size(const struct ring *r);
 /* [floor, head) is kept. */
 uint64_t ring_floor(const struct ring *r);
 uint64_t ring_head(const struct ring *r);

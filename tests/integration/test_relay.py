@@ -227,7 +227,7 @@ def test_status_and_faults(console):
     relay, _ = console
     status = relay.status()
     assert status["name"] == "v-console" and status["pid"] == relay.process.pid
-    assert status["hub"] == {"offset": 0, "kept": 0, "source": True, "writable": True,
+    assert status["hub"] == {"offset": 0, "size_bytes": 65536, "kept": 0, "source": True, "writable": True,
                              "readers": 0, "writer": False, "file": None}
     assert status["agent"] == "none" and status["host_key"] is None
     assert status["upstreams"] == [] and status["records"] == [] and status["grants"] == 0
@@ -788,6 +788,40 @@ def test_kill_at_random_moments(console):
         guest, end = socket.socketpair()
         relay.source(end.fileno(), fresh=False)
         end.close()
+    guest.close()
+
+
+def test_readers_while_the_size_changes(relays):
+    """Who is behind what the smaller one keeps sees a gap; who is not sees nothing of it."""
+    relay = relays("v-size")
+    guest, end = socket.socketpair()
+    relay.ring(65536)
+    relay.source(end.fileno())
+    end.close()
+    text = b"0123456789abcdef" * 4096
+    guest.sendall(text)
+    relay.wait_status(lambda s: s["hub"]["offset"] == len(text))
+    slow_tunnel = Tunnel(relay.connect_stream(service="console", mode="r"), DIALER)
+    slow_tunnel.reading = False
+    slow = slow_tunnel.open("console", window=100)
+    fast_tunnel, fast = relay.reader(window=1 << 20)
+    slow_tunnel.wait(lambda: len(slow.data) == 100)
+    fast_tunnel.wait(lambda: len(fast.data) == len(text))
+    first = os.open(relay.folder + "/ring", os.O_RDWR)
+    second = os.open(relay.folder + "/second", os.O_RDWR | os.O_CREAT, 0o600)
+    answer = relay.call("hub.open", fds=[first, second], size_bytes=8192, writable=True)
+    assert answer == {"offset": len(text), "size_bytes": 8192, "next": True}
+    assert relay.status()["hub"]["size_bytes"] == 8192
+    assert relay.call("hub.open", fds=[first, second], size_bytes=8192, writable=True)["next"] is False
+    guest.sendall(b"end")
+    fast_tunnel.wait(lambda: fast.data.endswith(b"end"))
+    assert fast.data == text + b"end"
+    slow_tunnel.credit(slow, 1 << 20)
+    slow_tunnel.wait(lambda: slow.data.endswith(b"end"))
+    lost = len(text) + 3 - 8192 - 100
+    assert slow.data == text[:100] + b"<%d>" % lost + (text + b"end")[-8192:]
+    os.close(first)
+    os.close(second)
     guest.close()
 
 

@@ -45,7 +45,8 @@ static void test_values(void **state)
 	assert_int_equal(load("[session]\nlease-default = 30m\nper-project = 3\n"
 			      "[dvm]\nmemory-mib = 512\nimage = debian-12\n"
 			      "[record]\nevents-max = 5000\n"
-			      "[gate]\nlisten = 127.0.0.1:0\n",
+			      "[gate]\nlisten = 127.0.0.1:0\n"
+			      "[console]\nscrollback = 2M\n",
 			      &c, &fault),
 			 0);
 	assert_int_equal(c.lease_default, 1800 * USEC_PER_SEC);

@@ -2,6 +2,7 @@
 /* Scrollback: what is kept, over restarts, SIGKILL at any instant and damaged files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -313,6 +314,138 @@ static void refuses_sizes_and_full_disks(void **state)
 	assert_null(ring_close(NULL));
 }
 
+/* Another size, larger or smaller: the newest stays, with its marks. */
+static void another_size(void **state)
+{
+	static const struct {
+		size_t from, to;
+		uint64_t written;
+	} cases[] = {
+		{ 4096, 9000, 3000 },  { 4096, 9000, 50001 }, { 9000, 4096, 3000 },
+		{ 9000, 4096, 50001 }, { 5000, 5001, 20000 }, { 8192, 4096, 4096 },
+		{ 4096, 8192, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_close_ int fd = file_new(), next_fd = file_new();
+		struct ring *r = ring_of(fd, cases[i].from, boot_a), *next;
+		struct ring_origin o = { .device = 1, .inode = 2, .base = 3 }, got;
+		size_t least = MIN(cases[i].from, cases[i].to);
+		uint64_t kept = MIN(cases[i].written, least), head, number, mark;
+
+		if (cases[i].written > 0) {
+			append(r, cases[i].written - 1);
+			ring_mark(r);
+			append(r, 1);
+		}
+		ring_origin_set(r, &o);
+		head = ring_head(r);
+		assert_false(ring_is_ahead(next_fd, r));
+		assert_int_equal(ring_open_resized(next_fd, cases[i].to, r, &next), 0);
+		assert_false(ring_is_ahead(next_fd, r));
+		assert_int_equal(ring_size(next), cases[i].to);
+		assert_int_equal(ring_head(next), head);
+		assert_int_equal(ring_floor(next), head - kept);
+		check_all(next);
+		check_all(r);
+		ring_origin_get(next, &got);
+		assert_int_equal(got.base, 3);
+		number = ring_mark_seek(next, 0);
+		assert_int_equal(number, ring_mark_seek(r, 0));
+		assert_int_equal(ring_mark_get(next, &number, &mark), head > 0);
+		assert_true(head == 0 || mark == head - 1);
+		append(next, 6000);
+		check_all(next);
+		assert_true(ring_is_ahead(next_fd, r));
+		ring_close(next);
+		/* As the next process finds it, whatever size it asks for. */
+		next = ring_of(next_fd, 65536, boot_a);
+		assert_int_equal(ring_size(next), cases[i].to);
+		assert_int_equal(ring_head(next), head + 6000);
+		check_all(next);
+		ring_close(next);
+		ring_close(r);
+	}
+}
+
+/* A mark without bytes is going on, too; no ring is not. */
+static void which_is_ahead(void **state)
+{
+	_cleanup_close_ int fd = file_new(), next_fd = file_new(), none_fd = file_new();
+	struct ring *r = ring_of(fd, 4096, boot_a), *next;
+
+	(void)state;
+	append(r, 10);
+	assert_int_equal(ring_open_resized(next_fd, 8192, r, &next), 0);
+	ring_mark(next);
+	assert_true(ring_is_ahead(next_fd, r));
+	ring_close(next);
+	append(r, 1);
+	assert_false(ring_is_ahead(next_fd, r));
+	assert_int_equal(ftruncate(none_fd, RING_HEADER_BYTES + 8192), 0);
+	assert_false(ring_is_ahead(none_fd, r));
+	assert_int_equal(ring_open_resized(next_fd, RING_SIZE_MIN - 1, r, &next), -EINVAL);
+	assert_int_equal(ring_open_resized(next_fd, RING_SIZE_MAX + 1, r, &next), -EINVAL);
+	ring_close(r);
+}
+
+/* Killed while it is made: either no ring, or all of it; the one it is made from stays. */
+static void resize_survives_sigkill(void **state)
+{
+	_cleanup_close_ int fd = file_new(), next_fd = file_new();
+	struct ring *r = ring_of(fd, 1 << 20, boot_a);
+	bool whole = false;
+
+	(void)state;
+	append(r, 2 << 20);
+	for (int i = 0; i < 60 || !whole; i++) {
+		pid_t pid = fork();
+		struct ring *next;
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			_exit(ring_open_resized(next_fd, (1 << 20) + 4096, r, &next) < 0);
+		}
+		usleep((useconds_t)(i % 60 * 30));
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		check_all(r);
+		next = ring_of(next_fd, 4096, boot_a);
+		assert_true(ring_head(next) == 0 || ring_head(next) == ring_head(r));
+		if (ring_head(next) > 0) {
+			assert_int_equal(ring_floor(next), ring_floor(r));
+			check_all(next);
+			whole = true;
+		}
+		ring_close(next);
+	}
+	ring_close(r);
+}
+
+/* No room: nothing is left of the attempt. */
+static void resize_without_room(void **state)
+{
+	_cleanup_close_ int fd = file_new(), next_fd = file_new();
+	struct rlimit before, small;
+	struct ring *r = ring_of(fd, 4096, boot_a), *next;
+	struct stat st;
+
+	(void)state;
+	append(r, 100);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = 65536;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(ring_open_resized(next_fd, 1 << 20, r, &next), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(fstat(next_fd, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	check_all(r);
+	ring_close(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +457,10 @@ int main(void)
 		cmocka_unit_test(origin),
 		cmocka_unit_test(damaged_files),
 		cmocka_unit_test(refuses_sizes_and_full_disks),
+		cmocka_unit_test(another_size),
+		cmocka_unit_test(which_is_ahead),
+		cmocka_unit_test(resize_survives_sigkill),
+		cmocka_unit_test(resize_without_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* STATE/dvm.ini as dvm-hostd reads it: one table of keys. */
+#include "config.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ini.h"
+#include "parse.h"
+
+#define KIB ((uint64_t)1024)
+#define MIB (1024 * KIB)
+
+static const struct key {
+	const char *name;
+	size_t offset;
+	uint64_t min, max; /* bytes */
+} keys[] = {
+	{ "scrollback", offsetof(struct hostd_config, scrollback_bytes), 64 * KIB, 256 * MIB },
+};
+
+static const struct hostd_config defaults = {
+	.scrollback_bytes = MIB,
+};
+
+static int config_key(const char *section, const char *key, const char *value, unsigned line,
+		      void *user, struct fault *fault)
+{
+	/* The file is shared: each program refuses what is wrong in its own sections. */
+	if (strcmp(section, "console") != 0) {
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		uint64_t bytes;
+
+		if (strcmp(key, keys[i].name) != 0) {
+			continue;
+		}
+		if (parse_size(value, &bytes) < 0 || bytes < keys[i].min || bytes > keys[i].max) {
+			fault_set(fault, FAULT_BAD_VALUE, "line %u: the value of %s is not allowed",
+				  line, key);
+			fault_hint(fault, "It is a size from %lluK to %lluK.",
+				   (unsigned long long)(keys[i].min / KIB),
+				   (unsigned long long)(keys[i].max / KIB));
+			return -EREMOTEIO;
+		}
+		*(uint64_t *)(void *)((char *)user + keys[i].offset) = bytes;
+		return 0;
+	}
+	return fault_set(fault, FAULT_UNKNOWN_FIELD, "line %u: there is no key %s in [console]",
+			 line, key);
+}
+
+int hostd_config_load(const char *path, struct hostd_config *ret, struct fault *fault)
+{
+	struct hostd_config c = defaults;
+	int r = ini_parse_file(path, config_key, &c, fault);
+
+	if (r < 0 && r != -ENOENT) {
+		return r;
+	}
+	*ret = c;
+	return 0;
+}

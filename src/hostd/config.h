@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The section [console] of STATE/dvm.ini. Every key has a default; an unknown one is an error. */
+#pragma once
+
+#include "fault.h"
+
+struct hostd_config {
+	uint64_t scrollback_bytes; /* of each console */
+};
+
+/* Defaults, then `path` where it exists. */
+int hostd_config_load(const char *path, struct hostd_config *ret, struct fault *fault) _must_check_;
