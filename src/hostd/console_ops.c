@@ -226,6 +226,7 @@ int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *f
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
 	char domain[DOMAIN_UUID_LEN + 1];
 	struct hub_state hub;
+	bool has_it; /* the source of this run */
 	int r;
 
 	if (!relay_exists(h, vm, domain)) {
@@ -241,16 +242,12 @@ int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *f
 	if (r < 0) {
 		return r;
 	}
-	if (info.run == 0 || (hub.up && info.run == run_load(h, vm))) {
-		files_follow(h, vm, &hub);
+	has_it = info.run != 0 && hub.up && info.run == run_load(h, vm);
+	if (info.run != 0 && !has_it) {
+		return source_give(h, vm, domain, fresh, &hub, fault);
 	}
-	if (info.run == 0) {
-		return hub.up ? relay_call(h, vm, "hub.lost", NULL, -1, -1, NULL, fault) : 0;
-	}
-	if (hub.up && info.run == run_load(h, vm)) {
-		return 0;
-	}
-	return source_give(h, vm, domain, fresh, &hub, fault);
+	files_follow(h, vm, &hub);
+	return has_it || !hub.up ? 0 : relay_call(h, vm, "hub.lost", NULL, -1, -1, NULL, fault);
 }
 
 static int refresh_run(struct op *op)
@@ -364,7 +361,7 @@ static int list_one(const char *vm, void *user)
 		return 0;
 	}
 	if (hub_state(job->hostd, vm, &hub, &fault) < 0) {
-		hub = (struct hub_state){ 0 };
+		log_debug("%s: the state of its console is not known: %s", vm, fault.message);
 	}
 	return json_array_append_new(job->consoles,
 				     json_pack("{sssssbsI}", "vm", vm, "domain", domain, "up",

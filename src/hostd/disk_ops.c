@@ -165,11 +165,6 @@ static bool mode_valid(const char *s)
 	return strcmp(s, "ro") == 0 || strcmp(s, "rw") == 0;
 }
 
-static bool domain_valid(const char *s)
-{
-	return s[0] && text_valid(s, 256);
-}
-
 /* Undoes a first attachment that failed half-way, so that the target is not left fenced. */
 static void attach_undo(struct op *op, const char *session, const char *vm, json_t *state,
 			const json_t *entry)
@@ -191,7 +186,7 @@ static int attach_disk(struct op *op)
 	struct hostd *h = op->hostd;
 	const char *session = op_string(op, "session", session_id_valid);
 	const char *vm = op_string(op, "vm", vm_id_valid);
-	const char *domain = op_string(op, "domain", domain_valid);
+	const char *domain = op_string(op, "domain", domain_ref_valid);
 	const char *mode = op_string(op, "mode", mode_valid);
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
 	json_auto_t *state = NULL, *entry = NULL;

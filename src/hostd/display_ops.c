@@ -22,17 +22,12 @@
 #define KEYS_MS_MAX 30000
 #define BETWEEN_CHORDS_MS 5
 
-static bool domain_valid(const char *s)
-{
-	return s[0] && text_valid(s, 256);
-}
-
 /* --- display.open
  * ------------------------------------------------------------------------------ */
 
 static int display_open(struct op *op)
 {
-	const char *domain = op_string(op, "domain", domain_valid);
+	const char *domain = op_string(op, "domain", domain_ref_valid);
 
 	if (!domain) {
 		return -EREMOTEIO;
@@ -59,7 +54,7 @@ static int on_shot_old(sd_event_source *source, uint64_t now, void *user)
 
 static int screenshot(struct op *op)
 {
-	const char *domain = op_string(op, "domain", domain_valid);
+	const char *domain = op_string(op, "domain", domain_ref_valid);
 	_cleanup_free_ char *id = random_id("p", 12), *data = NULL;
 	uint8_t *bytes;
 	size_t len;
@@ -152,7 +147,7 @@ static int chord_read(const json_t *json, unsigned codes[CHORD_KEYS_MAX], size_t
 static int keys(struct op *op)
 {
 	struct hostd *h = op->hostd;
-	const char *domain = op_string(op, "domain", domain_valid);
+	const char *domain = op_string(op, "domain", domain_ref_valid);
 	const json_t *chords = json_object_get(op->params, "chords"), *chord;
 	unsigned codes[CHORD_KEYS_MAX];
 	uint64_t hold_ms;

@@ -10,11 +10,6 @@
 #include "methods.h"
 #include "parse.h"
 
-static bool domain_name_valid(const char *s)
-{
-	return s[0] && text_valid(s, 256);
-}
-
 static int host_info(struct op *op)
 {
 	uint64_t free_mib = 0, total_mib = 0;
@@ -69,7 +64,7 @@ static json_t *disks_json(const struct domain_info *info)
 static int domain_get(struct op *op)
 {
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
-	const char *domain = op_string(op, "domain", domain_name_valid);
+	const char *domain = op_string(op, "domain", domain_ref_valid);
 	json_t *consoles, *graphics;
 	int r;
 
@@ -139,7 +134,7 @@ static int power_on(struct op *op, const char *vm, const char *domain, enum doma
 
 static int domain_power(struct op *op)
 {
-	const char *domain = op_string(op, "domain", domain_name_valid);
+	const char *domain = op_string(op, "domain", domain_ref_valid);
 	const char *vm = op_string(op, "vm", vm_id_valid);
 	const char *name = op_string(op, "verb", name_valid);
 	enum domain_state state = DOMAIN_UNKNOWN;

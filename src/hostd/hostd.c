@@ -19,6 +19,7 @@
 #include "shots.h"
 
 #define WORKERS 16
+#define DOMAIN_REF_MAX 256
 #define SOURCE_RETRY (500 * USEC_PER_MSEC)
 
 static bool id_valid(const char *s, char kind)
@@ -35,6 +36,11 @@ bool session_id_valid(const char *s)
 bool vm_id_valid(const char *s)
 {
 	return id_valid(s, 'v');
+}
+
+bool domain_ref_valid(const char *s)
+{
+	return s[0] && text_valid(s, DOMAIN_REF_MAX);
 }
 
 bool domain_is_our_dvm(const struct hostd *h, const struct domain_brief *domain)

@@ -62,6 +62,8 @@ bool domain_is_our_dvm(const struct hostd *h, const struct domain_brief *domain)
 /* Ids of dvm: "s-…" and "v-…" */
 bool session_id_valid(const char *s);
 bool vm_id_valid(const char *s);
+/* What a hypervisor may call a domain: its uuid or its name. */
+bool domain_ref_valid(const char *s);
 
 /* Folders of STATE; warns of what would keep D-VMs from starting. */
 int hostd_make_folders(struct hostd *h) _must_check_;

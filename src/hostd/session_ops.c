@@ -192,7 +192,7 @@ static void dvm_ensure_finish(struct op *op)
 			TAKE_PTR(op->request));
 }
 
-/* --- dvm.config, attach.console
+/* --- dvm.config, attach.console, attach.vnc
  * -------------------------------------------------------------------------- */
 
 static int dvm_config(struct op *op)
@@ -226,7 +226,15 @@ static bool console_mode_valid(const char *s)
 	return strcmp(s, "r") == 0 || strcmp(s, "rw") == 0;
 }
 
-static int attach_console(struct op *op)
+/* A service of the VM's that the session's D-VM has. */
+struct service_kind {
+	const char *list; /* of session.json */
+	bool recorded;	  /* its entries say whether */
+	int (*link)(struct hostd *h, const char *session, const json_t *entry, const json_t *status,
+		    struct fault *fault);
+};
+
+static int attach_service(struct op *op, const struct service_kind *kind)
 {
 	struct hostd *h = op->hostd;
 	const char *session = op_string(op, "session", session_id_valid);
@@ -234,7 +242,7 @@ static int attach_console(struct op *op)
 	const char *name = op_string(op, "name", name_valid);
 	const char *mode = op_string(op, "mode", console_mode_valid);
 	json_auto_t *state = NULL, *status = NULL;
-	json_t *console;
+	json_t *entry, *record;
 	int r;
 
 	if (!session || !vm || !name || !mode) {
@@ -244,15 +252,18 @@ static int attach_console(struct op *op)
 	if (r < 0) {
 		return r;
 	}
-	console = json_pack("{sssssssb}", "vm", vm, "name", name, "mode", mode, "record",
-			    op_true(op, "record"));
-	session_entry_remove(state, "consoles", vm);
-	if (json_array_append_new(json_object_get(state, "consoles"), console) < 0) {
+	record = kind->recorded ? json_boolean(op_true(op, "record")) : NULL;
+	entry = json_pack("{ssssssso*}", "vm", vm, "name", name, "mode", mode, "record", record);
+	if (!json_object_get(state, kind->list)) {
+		json_object_set_new(state, kind->list, json_array());
+	}
+	session_entry_remove(state, kind->list, vm);
+	if (json_array_append_new(json_object_get(state, kind->list), entry) < 0) {
 		return op_no_memory(op);
 	}
 	r = session_save(h, session, state, &op->fault);
 	if (r == 0) {
-		r = op_failpoint(&op->fault, "hostd.attach.console.recorded");
+		r = op_failpoint(&op->fault, "hostd.attach.service.recorded");
 	}
 	if (r == 0) {
 		r = relay_need(h, session, NULL, &op->fault);
@@ -260,49 +271,24 @@ static int attach_console(struct op *op)
 	if (r == 0) {
 		r = relay_call(h, session, "status", NULL, -1, -1, &status, &op->fault);
 	}
-	if (r == 0) {
-		r = session_console_link(h, session, console, status, &op->fault);
-	}
-	return r;
+	return r < 0 ? r : kind->link(h, session, entry, status, &op->fault);
+}
+
+static int attach_console(struct op *op)
+{
+	static const struct service_kind console = { .list = "consoles",
+						     .recorded = true,
+						     .link = session_console_link };
+
+	return attach_service(op, &console);
 }
 
 static int attach_vnc(struct op *op)
 {
-	struct hostd *h = op->hostd;
-	const char *session = op_string(op, "session", session_id_valid);
-	const char *vm = op_string(op, "vm", vm_id_valid);
-	const char *name = op_string(op, "name", name_valid);
-	const char *mode = op_string(op, "mode", console_mode_valid);
-	json_auto_t *state = NULL, *status = NULL;
-	json_t *display;
-	int r;
+	static const struct service_kind display = { .list = "displays",
+						     .link = session_display_link };
 
-	if (!session || !vm || !name || !mode) {
-		return -EREMOTEIO;
-	}
-	r = session_load(h, session, &state, &op->fault);
-	if (r < 0) {
-		return r;
-	}
-	display = json_pack("{ssssss}", "vm", vm, "name", name, "mode", mode);
-	if (!json_object_get(state, "displays")) {
-		json_object_set_new(state, "displays", json_array());
-	}
-	session_entry_remove(state, "displays", vm);
-	if (json_array_append_new(json_object_get(state, "displays"), display) < 0) {
-		return op_no_memory(op);
-	}
-	r = session_save(h, session, state, &op->fault);
-	if (r == 0) {
-		r = relay_need(h, session, NULL, &op->fault);
-	}
-	if (r == 0) {
-		r = relay_call(h, session, "status", NULL, -1, -1, &status, &op->fault);
-	}
-	if (r == 0) {
-		r = session_display_link(h, session, display, status, &op->fault);
-	}
-	return r;
+	return attach_service(op, &display);
 }
 
 /* --- session.release, session.list
