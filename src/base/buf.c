@@ -156,6 +156,19 @@ void buf_clear(struct buf *b)
 	buf_consume(b, buf_len(b));
 }
 
+uint8_t *buf_take(struct buf *b, size_t *ret_len)
+{
+	uint8_t *mem = b->mem;
+
+	if (b->head > 0) {
+		buf_to_front(b);
+	}
+	*ret_len = buf_len(b);
+	b->mem = NULL;
+	b->cap_bytes = b->head = b->tail = 0;
+	return mem;
+}
+
 void buf_give_back(struct buf *b)
 {
 	if (b->head == b->tail && b->cap_bytes > BUF_QUIET_BYTES) {

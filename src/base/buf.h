@@ -47,6 +47,9 @@ void buf_consume(struct buf *b, size_t len);
 /* Drops all but the first `len` bytes; `len` must be <= buf_len(). */
 void buf_truncate(struct buf *b, size_t len);
 void buf_clear(struct buf *b);
+/* What is queued, for the caller to free(); NULL if nothing was ever reserved. The queue has no
+ * memory afterwards. */
+uint8_t *buf_take(struct buf *b, size_t *ret_len) _must_check_;
 /* For a queue of which there are many that are quiet: memory of more than BUF_QUIET_BYTES is given
  * back if it is empty. */
 #define BUF_QUIET_BYTES 1024

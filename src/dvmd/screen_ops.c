@@ -68,7 +68,7 @@ static void shot_done(struct shot *s)
 	_cleanup_(buf_fini) struct buf clean;
 	struct png_size size;
 	struct fault fault;
-	uint8_t *png = NULL;
+	uint8_t *png;
 	size_t len;
 	int r;
 
@@ -80,14 +80,12 @@ static void shot_done(struct shot *s)
 		shot_fail(s, &fault);
 		return;
 	}
-	len = buf_len(&clean);
-	png = r == 0 ? malloc(len) : NULL;
-	if (!png) {
+	if (r < 0) {
 		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 		shot_fail(s, &fault);
 		return;
 	}
-	memcpy(png, buf_data(&clean), len);
+	png = buf_take(&clean, &len);
 	record(s->d, &s->who, &s->vm, "vm.screenshot", NULL, FAULT_NONE);
 	s->fn(png, len, NULL, s->user);
 	shot_free(s);

@@ -496,7 +496,6 @@ static int libvirt_display_open(struct hypervisor *hv, const char *name, int *re
 static int stream_read(virStreamPtr stream, uint8_t **ret, size_t *ret_len)
 {
 	_cleanup_(buf_fini) struct buf bytes;
-	uint8_t *copy;
 
 	buf_init(&bytes, SCREENSHOT_BYTES_MAX);
 	for (;;) {
@@ -525,13 +524,7 @@ static int stream_read(virStreamPtr stream, uint8_t **ret, size_t *ret_len)
 	if (virStreamFinish(stream) < 0) {
 		return -EREMOTEIO;
 	}
-	copy = malloc(buf_len(&bytes) + 1);
-	if (!copy) {
-		return -ENOMEM;
-	}
-	memcpy(copy, buf_data(&bytes), buf_len(&bytes));
-	*ret = copy;
-	*ret_len = buf_len(&bytes);
+	*ret = buf_take(&bytes, ret_len);
 	return 0;
 }
 

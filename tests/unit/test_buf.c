@@ -128,11 +128,36 @@ static void moves_bytes_through_fds(void **state)
 	buf_fini(&to);
 }
 
+static void gives_its_bytes_away(void **state)
+{
+	_cleanup_free_ uint8_t *bytes = NULL;
+	struct buf b;
+	size_t len;
+
+	(void)state;
+	buf_init(&b, 1000);
+	assert_null(buf_take(&b, &len));
+	assert_int_equal(len, 0);
+	assert_int_equal(buf_append(&b, "0123456789", 10), 0);
+	buf_consume(&b, 3);
+	bytes = buf_take(&b, &len);
+	assert_int_equal(len, 7);
+	assert_memory_equal(bytes, "3456789", 7);
+	/* The queue goes on with memory of its own, up to the same maximum. */
+	assert_int_equal(buf_len(&b), 0);
+	assert_int_equal(buf_room(&b), 1000);
+	assert_int_equal(buf_append(&b, "ab", 2), 0);
+	assert_true(buf_data(&b) != bytes);
+	assert_memory_equal(bytes, "3456789", 7);
+	buf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_order_and_maximum),
 		cmocka_unit_test(gives_memory_back),
+		cmocka_unit_test(gives_its_bytes_away),
 		cmocka_unit_test(prints),
 		cmocka_unit_test(reserve_then_commit_less),
 		cmocka_unit_test(moves_bytes_through_fds),
