@@ -54,7 +54,7 @@ int access_check(struct dvmd *d, const struct principal *p, const struct access_
 int access_check_admin(struct dvmd *d, const struct principal *p, const char *action,
 		       struct fault *fault)
 {
-	if (p->rights & RIGHT_ADMIN) {
+	if (access_admin(p)) {
 		return 0;
 	}
 	fault_set(fault, FAULT_FORBIDDEN, "Only an administrator may do this");

@@ -19,11 +19,6 @@ static json_t *key_json(const struct key_row *k)
 			 view_time(k->created), "last_used", view_time(k->last_used));
 }
 
-static bool is_admin(const struct principal *p)
-{
-	return p->rights & RIGHT_ADMIN;
-}
-
 void api_key_list(struct api_call *c)
 {
 	_cleanup_free_ struct key_row *rows = NULL;
@@ -32,7 +27,7 @@ void api_key_list(struct api_call *c)
 	struct fault fault;
 	size_t n = 0;
 
-	if (store_key_list(c->d->store, is_admin(&c->who) ? NULL : c->who.user, limit,
+	if (store_key_list(c->d->store, access_admin(&c->who) ? NULL : c->who.user, limit,
 			   c->query.after, &rows, &n, &fault) < 0) {
 		api_fault(c, &fault);
 		return;
@@ -41,9 +36,7 @@ void api_key_list(struct api_call *c)
 	for (size_t i = 0; i < n; i++) {
 		json_array_append_new(items, key_json(&rows[i]));
 	}
-	api_reply_take(c, 200,
-		       json_pack("{s:o, s:o}", "items", items, "next",
-				 n == limit && n > 0 ? json_string(rows[n - 1].id) : json_null()));
+	api_reply_take(c, 200, view_page(items, n == limit && n > 0 ? rows[n - 1].id : NULL));
 }
 
 /* ---- add */
@@ -154,7 +147,8 @@ static int find_key(struct api_call *c, struct key_row *ret, struct fault *fault
 {
 	int r = store_key_get(c->d->store, c->params[0], ret, fault);
 
-	if (r == -ENOENT || (r == 0 && !is_admin(&c->who) && strcmp(ret->user, c->who.user) != 0)) {
+	if (r == -ENOENT ||
+	    (r == 0 && !access_admin(&c->who) && strcmp(ret->user, c->who.user) != 0)) {
 		fault_set(fault, FAULT_NOT_FOUND, "There is no such key");
 		return api_refused(c, c->params[0], fault);
 	}

@@ -77,9 +77,7 @@ void api_project_list(struct api_call *c)
 		api_fault(c, &fault);
 		return;
 	}
-	api_reply_take(c, 200,
-		       json_pack("{s:O, s:o}", "items", items, "next",
-				 next[0] ? json_string(next) : json_null()));
+	api_reply_take(c, 200, view_page(TAKE_PTR(items), next[0] ? next : NULL));
 }
 
 static int make(struct api_call *c, struct project_row *row, struct fault *fault)

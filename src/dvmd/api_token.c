@@ -21,11 +21,6 @@ static json_t *token_json(const struct token_row *t)
 			 view_time(t->last_used));
 }
 
-static bool is_admin(const struct principal *p)
-{
-	return p->rights & RIGHT_ADMIN;
-}
-
 void api_token_list(struct api_call *c)
 {
 	_cleanup_free_ struct token_row *rows = NULL;
@@ -34,7 +29,7 @@ void api_token_list(struct api_call *c)
 	struct fault fault;
 	size_t n = 0;
 
-	if (store_token_list(c->d->store, is_admin(&c->who) ? NULL : c->who.user, limit,
+	if (store_token_list(c->d->store, access_admin(&c->who) ? NULL : c->who.user, limit,
 			     c->query.after, &rows, &n, &fault) < 0) {
 		api_fault(c, &fault);
 		return;
@@ -45,9 +40,7 @@ void api_token_list(struct api_call *c)
 			json_array_append_new(items, token_json(&rows[i]));
 		}
 	}
-	api_reply_take(c, 200,
-		       json_pack("{s:o, s:o}", "items", items, "next",
-				 n == limit && n > 0 ? json_string(rows[n - 1].id) : json_null()));
+	api_reply_take(c, 200, view_page(items, n == limit && n > 0 ? rows[n - 1].id : NULL));
 }
 
 /* ---- make */
@@ -135,7 +128,7 @@ static int find_token(struct api_call *c, struct token_row *ret, struct fault *f
 {
 	int r = store_token_get(c->d->store, c->params[0], ret, fault);
 
-	if (r == -ENOENT || (r == 0 && (ret->revoked || (!is_admin(&c->who) &&
+	if (r == -ENOENT || (r == 0 && (ret->revoked || (!access_admin(&c->who) &&
 							 strcmp(ret->user, c->who.user) != 0)))) {
 		fault_set(fault, FAULT_NOT_FOUND, "There is no such token");
 		return api_refused(c, c->params[0], fault);

@@ -36,9 +36,7 @@ void api_user_list(struct api_call *c)
 	for (size_t i = 0; i < n; i++) {
 		json_array_append_new(items, user_json(&rows[i]));
 	}
-	api_reply_take(c, 200,
-		       json_pack("{s:o, s:o}", "items", items, "next",
-				 n == limit && n > 0 ? json_string(rows[n - 1].id) : json_null()));
+	api_reply_take(c, 200, view_page(items, n == limit && n > 0 ? rows[n - 1].id : NULL));
 }
 
 static int make(struct api_call *c, struct user_row *row, struct fault *fault)

@@ -44,8 +44,7 @@ int session_list(struct dvmd *d, const struct principal *p, const char *project,
 	for (size_t i = 0; i < n; i++) {
 		json_array_append_new(items, view_session(d, &rows[i]));
 	}
-	*ret = json_pack("{s:o,s:o}", "items", items, "next",
-			 n == limit ? json_string(rows[n - 1].id) : json_null());
+	*ret = view_page(items, n == limit ? rows[n - 1].id : NULL);
 	session_rows_free(rows, n);
 	return *ret ? 0 : no_memory(fault);
 }

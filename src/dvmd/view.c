@@ -19,6 +19,12 @@ json_t *view_time(usec_t realtime)
 	return json_string(text);
 }
 
+json_t *view_page(json_t *items, const char *last_id)
+{
+	return json_pack("{s:o,s:o}", "items", items, "next",
+			 last_id ? json_string(last_id) : json_null());
+}
+
 static json_t *text_or_null(const char *text)
 {
 	return *text ? json_string(text) : json_null();

@@ -18,3 +18,5 @@ json_t *view_session(struct dvmd *d, const struct session_row *s);
 json_t *view_attachment(const struct attachment_row *a);
 json_t *view_fault(const struct fault *f);
 json_t *view_time(usec_t realtime);
+/* A page of a list. Takes `items`. `last_id`: where the next one begins; NULL: there is none. */
+json_t *view_page(json_t *items, const char *last_id);

@@ -90,8 +90,7 @@ int vm_list(struct dvmd *d, const struct principal *p, const char *project, unsi
 	for (size_t i = 0; i < n; i++) {
 		json_array_append_new(items, view(d, &rows[i]));
 	}
-	*ret = json_pack("{s:o,s:o}", "items", items, "next",
-			 n == limit ? json_string(rows[n - 1].id) : json_null());
+	*ret = view_page(items, n == limit ? rows[n - 1].id : NULL);
 	return *ret ? 0 : fault_set(fault, FAULT_INTERNAL, "Out of memory");
 }
 
