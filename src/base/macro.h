@@ -28,6 +28,15 @@
 #define _unused_ __attribute__((unused))
 #define _must_check_ __attribute__((warn_unused_result))
 
+/* Built with AddressSanitizer; gcc says it in one way, clang in another. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#else
+#define SANITIZED 0
+#endif
+
 /* Microseconds: CLOCK_MONOTONIC unless a name says `realtime`. */
 typedef uint64_t usec_t;
 #define USEC_PER_MSEC ((usec_t)1000)

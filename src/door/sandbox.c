@@ -15,15 +15,6 @@
 #include "cleanup.h"
 #include "macro.h"
 
-/* gcc says it in one way, clang in another. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED 0
-#endif
-
 #define READ_RUN                                                                                   \
 	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 /* Of a file: what asks for a folder's rights is refused for it. */

@@ -11,15 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* gcc says it in one way, clang in another. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED 0
-#endif
-
 /* What runs after sandbox_enter(): memory, the loop, sockets, time, and the end. */
 static const int allowed[] = {
 	/* memory (malloc, GnuTLS) */

@@ -40,11 +40,7 @@
 
 /* The sanitizers' runtime makes calls of its own, at any time: builds with it only have the calls
  * logged. */
-#if defined(__SANITIZE_ADDRESS__)
-#define FILTER_ACTION SCMP_ACT_LOG
-#else
-#define FILTER_ACTION SCMP_ACT_KILL_PROCESS
-#endif
+#define FILTER_ACTION (SANITIZED ? SCMP_ACT_LOG : SCMP_ACT_KILL_PROCESS)
 
 static int limits_set(const struct sandbox_options *o)
 {
