@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "file.h"
@@ -21,18 +22,14 @@
 #define KEY_TYPE "ssh-ed25519"
 #define KEY_MAX 1024
 
-static int put_u32(struct buf *b, uint32_t v)
-{
-	const uint8_t bytes[4] = { v >> 24, v >> 16, v >> 8, v };
-
-	return buf_append(b, bytes, sizeof(bytes));
-}
-
 /* Collects the first error in *r, so that a list of puts reads as the format does. */
 static void put_string(struct buf *b, const void *p, size_t len, int *r)
 {
+	uint8_t bytes[4];
+
+	put_u32(bytes, (uint32_t)len);
 	if (*r == 0) {
-		*r = put_u32(b, len);
+		*r = buf_append(b, bytes, sizeof(bytes));
 	}
 	if (*r == 0) {
 		*r = buf_append(b, p, len);

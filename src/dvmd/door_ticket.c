@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "clock.h"
 #include "parse.h"
 
@@ -64,9 +65,7 @@ int door_ticket_read(const uint8_t secret[DOOR_SECRET_BYTES], const char *text,
 	if (hex_decode(hex, expires, sizeof(expires)) < 0) {
 		return -EBADMSG;
 	}
-	for (size_t i = 0; i < sizeof(expires); i++) {
-		t.expires = t.expires << 8 | expires[i];
-	}
+	t.expires = get_u64(expires);
 	*ret = t;
 	return 0;
 }

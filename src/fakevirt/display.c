@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "bytes.h"
 #include "cleanup.h"
 #include "fakevirt.h"
 #include "file.h"
@@ -118,7 +119,7 @@ static size_t message_len(const uint8_t *p, size_t len)
 	case 0:
 		return 20;
 	case 2:
-		return len < 4 ? 4 : 4 + 4 * (size_t)(p[2] << 8 | p[3]);
+		return len < 4 ? 4 : 4 + 4 * (size_t)get_u16(p + 2);
 	case 3:
 		return 10;
 	case 4:
@@ -153,7 +154,7 @@ static ssize_t message(struct viewer *w, const uint8_t *p, size_t len)
 	} else if (p[0] == 3) {
 		r = picture_send(w);
 	} else if (p[0] == 6) {
-		w->skip = (size_t)p[4] << 24 | (size_t)p[5] << 16 | (size_t)p[6] << 8 | p[7];
+		w->skip = get_u32(p + 4);
 	}
 	return r < 0 ? r : (ssize_t)need;
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
+
 #define SIGNATURE_LEN 8
 #define AROUND_LEN 12 /* length, type and checksum of a chunk */
 #define HEADER_LEN 13
@@ -13,11 +15,6 @@ static const uint8_t signature[SIGNATURE_LEN] = { 0x89, 'P', 'N', 'G', '\r', '\n
 
 /* What a picture is made of. */
 static const char kept[][5] = { "IHDR", "PLTE", "tRNS", "sRGB", "gAMA", "pHYs", "IDAT", "IEND" };
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
 
 static bool type_is(const uint8_t *chunk, const char *type)
 {

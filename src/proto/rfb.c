@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+
 #define VERSION_LEN 12
 #define SECURITY_NONE 1
 #define SERVER_INIT_LEN 24 /* with the name's length, without the name */
@@ -80,24 +82,6 @@ static const struct {
 	{ 0x574d5664, 0x574d5664 }, /* VMware's cursor, as QEMU knows it */
 	{ 0x574d5669, 0x574d5669 }, /* WMVi: pixel format of the display */
 };
-
-static uint16_t get_u16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static void put_u32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-}
 
 static bool encoding_passes(int32_t encoding)
 {

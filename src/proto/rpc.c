@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+
 #define RPC_HEADER_BYTES 4
 #define RPC_BODY_MIN 2
 
@@ -13,11 +15,6 @@ void rpc_message_fini(struct rpc_message *m)
 {
 	json_decref(m->body);
 	m->body = NULL;
-}
-
-static uint32_t body_length(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 /* Text that may be cut; what is no string reads as "". */
@@ -120,7 +117,7 @@ int rpc_decode(const uint8_t *p, size_t len, struct rpc_message *ret, size_t *re
 	if (len < RPC_HEADER_BYTES) {
 		return 0;
 	}
-	body = body_length(p);
+	body = get_u32(p);
 	if (body < RPC_BODY_MIN || body > RPC_BODY_MAX) {
 		return -EPROTO;
 	}
@@ -187,10 +184,7 @@ int rpc_encode(struct buf *out, const struct rpc_message *m)
 	if (r < 0) {
 		return r;
 	}
-	p[0] = (uint8_t)(len >> 24);
-	p[1] = (uint8_t)(len >> 16);
-	p[2] = (uint8_t)(len >> 8);
-	p[3] = (uint8_t)len;
+	put_u32(p, (uint32_t)len);
 	written = json_dumpb(root, (char *)p + RPC_HEADER_BYTES, len, JSON_COMPACT);
 	if (written != len) {
 		return -ENOMEM;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "cleanup.h"
 #include "parse.h"
 
@@ -40,7 +41,7 @@ static bool take_string(struct reader *in, const uint8_t **ret, size_t *ret_len)
 	if (in->left < 4) {
 		return false;
 	}
-	len = (size_t)in->p[0] << 24 | (size_t)in->p[1] << 16 | (size_t)in->p[2] << 8 | in->p[3];
+	len = get_u32(in->p);
 	if (len > in->left - 4) {
 		return false;
 	}

@@ -5,42 +5,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
+
 /* What every HELLO frame begins with: type, flags, channel, length (28), magic. */
 static const uint8_t hello_start[] = {
 	TUNNEL_HELLO, 0, 0, 0, 0, 0, 0, 28, 'D', 'V', 'M', 'T', 'U', 'N', '\r', '\n',
 };
-
-static uint16_t get_u16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return (uint32_t)get_u16(p) << 16 | get_u16(p + 2);
-}
-
-static uint64_t get_u64(const uint8_t *p)
-{
-	return (uint64_t)get_u32(p) << 32 | get_u32(p + 4);
-}
-
-static uint8_t *put_u16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-	return p + 2;
-}
-
-static uint8_t *put_u32(uint8_t *p, uint32_t v)
-{
-	return put_u16(put_u16(p, (uint16_t)(v >> 16)), (uint16_t)v);
-}
-
-static uint8_t *put_u64(uint8_t *p, uint64_t v)
-{
-	return put_u32(put_u32(p, (uint32_t)(v >> 32)), (uint32_t)v);
-}
 
 /* PROTOCOL.tunnel §3: read, write, both, both and take. */
 static bool mode_can_be_asked(uint8_t mode)
