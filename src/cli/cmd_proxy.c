@@ -20,10 +20,6 @@ struct proxy {
 	int error;   /* of stdout */
 };
 
-static void on_opened(uint64_t start, uint8_t mode, void *user)
-{
-}
-
 static void on_data(const uint8_t *p, size_t len, void *user)
 {
 	struct proxy *x = user;
@@ -41,27 +37,16 @@ static void on_gap(uint64_t length, void *user)
 	x->error = -EPIPE; /* an SSH connection with a hole in it is none */
 }
 
-static void on_flag(bool value, void *user)
-{
-}
-
-static void on_input(uint64_t id, uint64_t had, void *user)
-{
-}
-
-static void on_eof(void *user)
-{
-}
-
 static const struct stream_client_ops ops = {
-	.opened = on_opened,
+	.opened = stream_client_ignore_opened,
 	.data = on_data,
+	.screen = stream_client_ignore_screen,
 	.gap = on_gap,
-	.writer = on_flag,
-	.source = on_flag,
-	.broke = on_flag,
-	.input = on_input,
-	.eof = on_eof,
+	.writer = stream_client_ignore_flag,
+	.source = stream_client_ignore_flag,
+	.broke = stream_client_ignore_flag,
+	.input = stream_client_ignore_input,
+	.eof = stream_client_ignore_eof,
 };
 
 /* Moves what can be moved from stdin's queue to the stream. */

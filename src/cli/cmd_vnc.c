@@ -149,21 +149,16 @@ static void on_gap(uint64_t length, void *user)
 {
 }
 
-static void on_flag(bool value, void *user)
-{
-}
-
-static void on_eof(void *user)
-{
-}
-
 static const struct stream_client_ops probe_ops = {
 	.opened = on_opened,
 	.data = on_data,
+	.screen = stream_client_ignore_screen,
 	.gap = on_gap,
-	.writer = on_flag,
-	.source = on_flag,
-	.eof = on_eof,
+	.writer = stream_client_ignore_flag,
+	.source = stream_client_ignore_flag,
+	.broke = stream_client_ignore_flag,
+	.input = stream_client_ignore_input,
+	.eof = stream_client_ignore_eof,
 };
 
 /* What is in the way is said before a viewer opens its window. */

@@ -110,10 +110,6 @@ struct forward *forward_free(struct forward *f)
 /* --- the stream's side
  * ------------------------------------------------------------------------- */
 
-static void on_opened(uint64_t start, uint8_t mode, void *user)
-{
-}
-
 static void on_data(const uint8_t *p, size_t len, void *user)
 {
 	struct conn *c = user;
@@ -130,10 +126,6 @@ static void on_gap(uint64_t length, void *user)
 	c->error = -EPIPE;
 }
 
-static void on_flag(bool value, void *user)
-{
-}
-
 static void on_eof(void *user)
 {
 	struct conn *c = user;
@@ -142,11 +134,14 @@ static void on_eof(void *user)
 }
 
 static const struct stream_client_ops stream_ops = {
-	.opened = on_opened,
+	.opened = stream_client_ignore_opened,
 	.data = on_data,
+	.screen = stream_client_ignore_screen,
 	.gap = on_gap,
-	.writer = on_flag,
-	.source = on_flag,
+	.writer = stream_client_ignore_flag,
+	.source = stream_client_ignore_flag,
+	.broke = stream_client_ignore_flag,
+	.input = stream_client_ignore_input,
 	.eof = on_eof,
 };
 

@@ -163,10 +163,32 @@ static const struct tunnel_link_ops link_ops = {
 	.closed = on_closed,
 };
 
+void stream_client_ignore_opened(uint64_t start, uint8_t mode, void *user)
+{
+}
+
+void stream_client_ignore_screen(const uint8_t *p, size_t len, bool last, void *user)
+{
+}
+
+void stream_client_ignore_flag(bool value, void *user)
+{
+}
+
+void stream_client_ignore_input(uint64_t id, uint64_t had, void *user)
+{
+}
+
+void stream_client_ignore_eof(void *user)
+{
+}
+
 int stream_client_new(const struct stream_client_ops *ops, void *user, struct stream_client **ret)
 {
 	struct stream_client *s = calloc(1, sizeof(*s));
 
+	assert(ops->opened && ops->data && ops->screen && ops->gap && ops->writer && ops->source &&
+	       ops->broke && ops->input && ops->eof);
 	if (!s) {
 		return -ENOMEM;
 	}

@@ -26,13 +26,15 @@
 
 struct stream_client;
 
+/* Each is there: a relay may say any of it. What means nothing to the caller is one of
+ * stream_client_ignore_*(). */
 struct stream_client_ops {
 	/* The stream is open. `start`: offset of the first byte that will come; what was asked for
 	 * before it is no longer kept. `mode`: what was granted. */
 	void (*opened)(uint64_t start, uint8_t mode, void *user);
 	void (*data)(const uint8_t *p, size_t len, void *user);
 	/* The screen that TUNNEL_FROM_SCREEN asked for, in pieces, before any data(): the caller's,
-	 * as data() is. May be NULL for who does not ask for it. */
+	 * as data() is. */
 	void (*screen)(const uint8_t *p, size_t len, bool last, void *user);
 	/* `length` bytes are lost here; 0: unknown how many. */
 	void (*gap)(uint64_t length, void *user);
@@ -47,6 +49,13 @@ struct stream_client_ops {
 	/* Nothing more comes; writing may go on. */
 	void (*eof)(void *user);
 };
+
+void stream_client_ignore_opened(uint64_t start, uint8_t mode, void *user);
+/* For who does not ask for a screen, which then does not come. */
+void stream_client_ignore_screen(const uint8_t *p, size_t len, bool last, void *user);
+void stream_client_ignore_flag(bool value, void *user); /* writer, source, broke */
+void stream_client_ignore_input(uint64_t id, uint64_t had, void *user);
+void stream_client_ignore_eof(void *user);
 
 int stream_client_new(const struct stream_client_ops *ops, void *user,
 		      struct stream_client **ret) _must_check_;

@@ -62,9 +62,12 @@ static void on_eof(void *user)
 static const struct stream_client_ops ops = {
 	.opened = on_opened,
 	.data = on_data,
+	.screen = stream_client_ignore_screen,
 	.gap = on_gap,
 	.writer = on_writer,
 	.source = on_source,
+	.broke = stream_client_ignore_flag,
+	.input = stream_client_ignore_input,
 	.eof = on_eof,
 };
 
