@@ -26,6 +26,7 @@
 #include "door.h"
 #include "file.h"
 #include "log.h"
+#include "parent.h"
 #include "parse.h"
 #include "sshd.h"
 #include "unix.h"
@@ -128,7 +129,7 @@ static void tend(struct door *d, int fd, pid_t parent)
 	if (getppid() != parent) {
 		_exit(EXIT_FAILURE);
 	}
-	/* Both are blocked since set_up_loop(). */
+	/* Both are blocked since parent_loop_new(). */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGCHLD);
@@ -240,33 +241,6 @@ static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, 
 	return on_child(NULL, NULL, d);
 }
 
-static int set_up_loop(struct door *d)
-{
-	sigset_t signals;
-	int r;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGCHLD);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	r = sd_event_default(&d->event);
-	if (r >= 0) {
-		r = sd_event_add_signal(d->event, NULL, SIGCHLD, on_child, d);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(d->event, NULL, SIGTERM, on_end, d);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(d->event, NULL, SIGINT, on_end, d);
-	}
-	if (r >= 0) {
-		r = sd_event_add_io(d->event, &d->accept, d->listen_fd, EPOLLIN, on_connection, d);
-	}
-	return r;
-}
-
 static int take_socket(struct door *d)
 {
 	if (sd_listen_fds(1) != 1 ||
@@ -292,7 +266,10 @@ static int run(struct door *d)
 			fault.hint[0] ? "; " : "", fault.hint);
 		return EXIT_FAILURE;
 	}
-	r = set_up_loop(d);
+	r = parent_loop_new(on_child, on_end, d, &d->event);
+	if (r == 0) {
+		r = sd_event_add_io(d->event, &d->accept, d->listen_fd, EPOLLIN, on_connection, d);
+	}
 	if (r >= 0) {
 		log_info("ready");
 		sd_notify(0, "READY=1");

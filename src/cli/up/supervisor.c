@@ -3,11 +3,9 @@
 #include "supervisor.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -20,6 +18,7 @@
 #include "libvirtd.h"
 #include "listener.h"
 #include "log.h"
+#include "parent.h"
 #include "parse.h"
 #include "service.h"
 #include "state.h"
@@ -510,26 +509,9 @@ static int take_over(struct supervisor *s, struct fault *fault)
 
 static int set_up_loop(struct supervisor *s)
 {
-	sigset_t signals;
-	int r;
+	int r = parent_loop_new(on_child, on_end, s, &s->event);
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGCHLD);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	r = sd_event_new(&s->event);
 	if (r == 0) {
-		r = sd_event_add_signal(s->event, NULL, SIGCHLD, on_child, s);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(s->event, NULL, SIGTERM, on_end, s);
-	}
-	if (r >= 0) {
-		r = sd_event_add_signal(s->event, NULL, SIGINT, on_end, s);
-	}
-	if (r >= 0) {
 		r = sd_event_add_time_relative(s->event, NULL, CLOCK_MONOTONIC, TRIM_EVERY, 0,
 					       on_trim, s);
 	}
