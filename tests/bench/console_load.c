@@ -8,6 +8,7 @@
  * bytes as they are. The clock stops when everybody has had everything, and the recording's state
  * page says so, too. What comes is checked line by line in length and place of its ends.
  */
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,8 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "nsec.h"
 
 #define READERS_MAX 16
 #define WRITE_BYTES 65536
@@ -56,20 +58,6 @@ struct state_page {
 	} slot[2];
 };
 
-static uint64_t now_nsec(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
-static _Noreturn void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
 static void *guest_run(void *user)
 {
 	struct guest *g = user;
@@ -86,7 +74,7 @@ static void *guest_run(void *user)
 				  left < WRITE_BYTES ? (size_t)left : WRITE_BYTES);
 
 		if (n < 0) {
-			die("write");
+			err(1, "write");
 		}
 		sent += (uint64_t)n;
 	}
@@ -160,7 +148,7 @@ static void reader_take(struct reader *r)
 	ssize_t n = read(r->fd, bytes, sizeof(bytes));
 
 	if (n <= 0) {
-		die("read");
+		err(1, "read");
 	}
 	if (r->frames) {
 		frames_take(r, bytes, (size_t)n);
@@ -182,7 +170,7 @@ static void readers_run(struct reader *readers, int n, uint64_t bytes)
 			};
 		}
 		if (poll(polls, (nfds_t)n, 30000) <= 0) {
-			die("poll");
+			err(1, "poll");
 		}
 		left = 0;
 		for (int i = 0; i < n; i++) {
@@ -201,7 +189,7 @@ static void recording_wait(int fd, uint64_t offset)
 	uint64_t start = now_nsec();
 
 	if (page == MAP_FAILED) {
-		die("mmap");
+		err(1, "mmap");
 	}
 	while (page->slot[page->count % 2].offset < offset) {
 		if (now_nsec() - start > 30000000000ull) {
@@ -235,10 +223,10 @@ int main(int argc, char **argv)
 		readers[n].frames = strcmp(argv[1], "frames") == 0;
 	}
 	if (fcntl(guest.fd, F_SETFL, fcntl(guest.fd, F_GETFL) & ~O_NONBLOCK) < 0) {
-		die("fcntl");
+		err(1, "fcntl");
 	}
 	if (pthread_create(&thread, NULL, guest_run, &guest) != 0) {
-		die("pthread_create");
+		err(1, "pthread_create");
 	}
 	readers_run(readers, n, guest.bytes);
 	pthread_join(thread, NULL);

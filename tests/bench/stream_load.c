@@ -11,6 +11,7 @@
  * the next load. For echo one thread sends a byte back as it comes; the time of each round trip is
  * taken.
  */
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,8 +25,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "nsec.h"
 
 #define STREAMS_MAX 256
 #define WRITE_BYTES 65536
@@ -56,24 +58,10 @@ struct load {
 	atomic_bool stop, written;
 };
 
-static uint64_t now_nsec(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
-static _Noreturn void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
 static void nonblocking(int fd)
 {
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
-		die("fcntl");
+		err(1, "fcntl");
 	}
 }
 
@@ -83,7 +71,7 @@ static void watch(int ep, int fd, uint32_t events, uint32_t i)
 
 	nonblocking(fd);
 	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) < 0) {
-		die("epoll_ctl");
+		err(1, "epoll_ctl");
 	}
 }
 
@@ -135,7 +123,7 @@ static void stream_write(struct load *l, struct stream *s)
 	}
 	n = write(s->near, s->block + s->at, l->block_len - s->at);
 	if (n < 0 && errno != EAGAIN) {
-		die("write");
+		err(1, "write");
 	}
 	s->at = (s->at + (n > 0 ? (size_t)n : 0)) % l->block_len;
 }
@@ -175,7 +163,7 @@ static void stream_read(struct load *l, struct stream *s)
 	ssize_t n = read(s->far, bytes, sizeof(bytes));
 
 	if (n == 0 || (n < 0 && errno != EAGAIN)) {
-		die("read");
+		err(1, "read");
 	}
 	if (n > 0) {
 		numbers_check(&s->out, bytes, (size_t)n);
@@ -232,10 +220,10 @@ static void throughput(struct load *l)
 	pthread_t in, out;
 
 	if (pthread_create(&out, NULL, reader, l) != 0) {
-		die("pthread_create");
+		err(1, "pthread_create");
 	}
 	if (pthread_create(&in, NULL, writer, l) != 0) {
-		die("pthread_create");
+		err(1, "pthread_create");
 	}
 	pthread_join(out, NULL);
 	pthread_join(in, NULL);
@@ -248,7 +236,7 @@ static void throughput(struct load *l)
 static void set_blocking(int fd)
 {
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0) {
-		die("fcntl");
+		err(1, "fcntl");
 	}
 }
 
@@ -260,7 +248,7 @@ static void *echo(void *user)
 
 	while (!l->stop && (n = read(l->streams[0].far, byte, sizeof(byte))) > 0) {
 		if (write(l->streams[0].far, byte, (size_t)n) != n) {
-			die("write");
+			err(1, "write");
 		}
 	}
 	return NULL;
@@ -284,7 +272,7 @@ static void round_trips(struct load *l)
 	set_blocking(l->streams[0].near);
 	set_blocking(l->streams[0].far);
 	if (pthread_create(&thread, NULL, echo, l) != 0) {
-		die("pthread_create");
+		err(1, "pthread_create");
 	}
 	start = now_nsec();
 	end = start + WARM_UP_NSEC + l->nsec;
@@ -295,13 +283,13 @@ static void round_trips(struct load *l)
 		sent = now_nsec();
 		if (write(l->streams[0].near, l->streams[0].block, l->block_len) !=
 		    (ssize_t)l->block_len) {
-			die("write");
+			err(1, "write");
 		}
 		for (size_t have = 0; have < back;) {
 			ssize_t n = read(l->streams[0].near, got, back - have);
 
 			if (n <= 0) {
-				die("read");
+				err(1, "read");
 			}
 			have += (size_t)n;
 		}

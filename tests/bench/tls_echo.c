@@ -6,31 +6,19 @@
  * Theory of operation: as stream_load's echo; the near end is a TCP connection to the gate, on
  * which this makes the handshakes of TLS and WebSocket (the ticket stands in the path).
  */
+#include <err.h>
 #include <gnutls/gnutls.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "nsec.h"
 
 #define TIMES_MAX 2000000
 #define WARM_UP_NSEC 100000000ull
-
-static _Noreturn void die(const char *what)
-{
-	fprintf(stderr, "tls_echo: %s\n", what);
-	exit(1);
-}
-
-static uint64_t now_nsec(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 static void *echo(void *user)
 {
@@ -40,7 +28,7 @@ static void *echo(void *user)
 
 	while ((n = read(fd, byte, sizeof(byte))) > 0) {
 		if (write(fd, byte, (size_t)n) != n) {
-			die("the far end is closed");
+			errx(1, "the far end is closed");
 		}
 	}
 	return NULL;
@@ -62,7 +50,7 @@ static void receive(gnutls_session_t s, char *to, size_t len)
 			continue; /* a ticket for later sessions */
 		}
 		if (n <= 0) {
-			die("the gate has closed the connection");
+			errx(1, "the gate has closed the connection");
 		}
 		to += n;
 		len -= (size_t)n;
@@ -80,14 +68,14 @@ static gnutls_session_t stream_open(int fd, const char *path)
 	if (gnutls_certificate_allocate_credentials(&credentials) < 0 ||
 	    gnutls_init(&s, GNUTLS_CLIENT) < 0 || gnutls_set_default_priority(s) < 0 ||
 	    gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, credentials) < 0) {
-		die("no TLS");
+		errx(1, "no TLS");
 	}
 	gnutls_transport_set_int(s, fd);
 	do {
 		n = gnutls_handshake(s);
 	} while (n < 0 && !gnutls_error_is_fatal(n));
 	if (n < 0) {
-		die(gnutls_strerror(n));
+		errx(1, "%s", gnutls_strerror(n));
 	}
 	n = snprintf(
 		request, sizeof(request),
@@ -95,13 +83,13 @@ static gnutls_session_t stream_open(int fd, const char *path)
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
 		path);
 	if (gnutls_record_send(s, request, (size_t)n) != n) {
-		die("request not sent");
+		errx(1, "request not sent");
 	}
 	while (!strstr(head, "\r\n\r\n") && len < sizeof(head) - 1) {
 		receive(s, head + len++, 1);
 	}
 	if (strncmp(head, "HTTP/1.1 101 ", 13) != 0) {
-		die(head);
+		errx(1, "%s", head);
 	}
 	return s;
 }
@@ -123,7 +111,7 @@ int main(int argc, char **argv)
 	far = atoi(argv[3]);
 	s = stream_open(atoi(argv[2]), argv[4]);
 	if (!times || pthread_create(&thread, NULL, echo, &far) != 0) {
-		die("no thread");
+		errx(1, "no thread");
 	}
 	start = now_nsec();
 	end = start + WARM_UP_NSEC + strtoull(argv[1], NULL, 10) * 1000000;
@@ -132,7 +120,7 @@ int main(int argc, char **argv)
 
 		sent = now_nsec();
 		if (gnutls_record_send(s, frame, sizeof(frame)) != sizeof(frame)) {
-			die("not sent");
+			errx(1, "not sent");
 		}
 		receive(s, got, sizeof(got));
 		if (sent >= start + WARM_UP_NSEC) {

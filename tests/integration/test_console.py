@@ -6,10 +6,8 @@ import hashlib
 import json
 import os
 import pathlib
-import pty
 import random
 import re
-import select
 import socket
 import struct
 import subprocess
@@ -18,6 +16,7 @@ import threading
 import time
 
 import pytest
+from terminal import Terminal
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("DVM_BUILD", TREE / "build"))
@@ -219,6 +218,10 @@ class Gate:
 
 def environment(gate):
     return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "DVM_URL": gate.url, "DVM_TOKEN": "x"}
+
+
+def terminal(gate, *args):
+    return Terminal([DVM, *args], environment(gate))
 
 
 def dvm(gate, *args, input=b"", timeout=60):
@@ -608,44 +611,6 @@ def test_more_input_than_the_window():
     assert r.returncode == 0 and got == [text]
 
 
-class Terminal:
-    """dvm on a terminal of its own."""
-
-    def __init__(self, gate, *args):
-        master, slave = pty.openpty()
-        self.master, self.out = master, b""
-        self.process = subprocess.Popen([DVM, *args], env=environment(gate), stdin=slave, stdout=slave, stderr=slave,
-                                        start_new_session=True)
-        os.close(slave)
-
-    def wait(self, text, seconds=30):
-        end = time.monotonic() + seconds
-        while text not in self.out:
-            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{text} did not come: {self.out}"
-            try:
-                self.out += os.read(self.master, 65536)
-            except OSError as e:
-                raise AssertionError(f"{text} did not come: {self.out}") from e
-
-    def type(self, keys):
-        os.write(self.master, keys)
-
-    def end(self):
-        """Reads to the end and returns the exit status."""
-        guard = threading.Timer(60, self.process.kill)
-        guard.start()
-        try:
-            while True:
-                self.out += os.read(self.master, 65536)
-        except OSError:
-            pass
-        os.close(self.master)
-        status = self.process.wait()
-        guard.cancel()
-        return status
-
-
 def test_interactive_begins_with_the_screen():
     shown = threading.Event()
 
@@ -666,7 +631,7 @@ def test_interactive_begins_with_the_screen():
         t.wait_end()
 
     gate = Gate(scene, again, later)
-    term = Terminal(gate, "console", "patient")
+    term = terminal(gate, "console", "patient")
     term.wait(b"picture live")
     shown.set()
     term.wait(b" and on")
@@ -687,7 +652,7 @@ def test_where_a_terminal_begins(args, source):
         t.data(b"there")
         t.wait_end()
 
-    term = Terminal(Gate(scene), "console", "patient", *args)
+    term = terminal(Gate(scene), "console", "patient", *args)
     term.wait(b"there")
     term.type(b"\r~.")
     assert term.end() == 0
@@ -722,7 +687,7 @@ def test_interactive():
         t.wait_end()
 
     gate = Gate(scene)
-    term = Terminal(gate, "console", "patient")
+    term = terminal(gate, "console", "patient")
     term.wait(b"login: ")
     term.type(b"root\r")
     term.wait(b"# ")
@@ -758,7 +723,7 @@ def test_interactive_sysrq_paste_and_size(tmp_path):
         t.wait_end()
 
     gate = Gate(scene)
-    term = Terminal(gate, "console", "patient", "--escape", "^a")
+    term = terminal(gate, "console", "patient", "--escape", "^a")
     fcntl.ioctl(term.master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
     term.wait(b"login: ")
     term.type(b"ab\r\x01shcd\r")
@@ -783,7 +748,7 @@ def test_interactive_goes_on_after_a_break():
         t.data(b"two")
         t.wait_end()
 
-    term = Terminal(Gate(first, second), "console", "patient")
+    term = terminal(Gate(first, second), "console", "patient")
     term.wait(b"one")
     term.type(b"x")
     term.wait(b"two")
@@ -799,7 +764,7 @@ def test_a_signal_gives_the_terminal_back(sig):
         t.data(b"hello")
         t.wait_end()
 
-    term = Terminal(Gate(scene), "console", "patient")
+    term = terminal(Gate(scene), "console", "patient")
     term.wait(b"hello")
     os.kill(term.process.pid, sig)
     assert term.end() == 128 + sig
@@ -834,3 +799,29 @@ def test_proxy_ends_with_an_error_when_the_connection_breaks():
 
     r = dvm(Gate(scene), "proxy", "s-7m2x9qkd", input=b"SSH-2.0-y\r\n")
     assert r.returncode == 6 and r.stdout == b"SSH-2.0-x\r\n"
+
+
+def test_display_survives_a_relay_that_says_what_nobody_asked_for():
+    def probe(t):
+        assert t.accept() == ("console", KEPT, 3)
+        t.wait_end()
+
+    def viewer(t):
+        t.accept()
+        for op in (WRITER, SOURCE, BROKE):
+            t.ctl(op, 1)
+        t.send(CTL, t.channel, struct.pack(">BQQ", INPUT, 4711, UNKNOWN))
+        t.data(b"RFB 003.008\n")
+        t.read(b"RFB 003.003\n")
+        t.close()
+
+    gate = Gate(probe, viewer)
+    with subprocess.Popen([DVM, "vnc", "patient", "--print"], env=environment(gate), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        host, port = process.stdout.readline().split(b":")
+        with socket.create_connection((host.decode(), int(port))) as sock:
+            sock.sendall(b"RFB 003.003\n")
+            assert sock.makefile("rb").read() == b"RFB 003.008\n"
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, gate.errors) == (0, []), err

@@ -16,6 +16,7 @@ import doortest  # noqa: E402
 import dvmtest  # noqa: E402
 import hosttest  # noqa: E402
 from rpc import Fault, Peer  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 DEBUG = "view,type,debug,disk-read,disk-write,power"
 LOOKUP = pwd.getpwnam("sshd").pw_uid
@@ -106,7 +107,7 @@ def test_the_list_is_what_is_his(cloud, alice, bob):
     assert "web-1" in out and "web-2" not in out and "Your sessions:" in out and "console VM" in out
     assert alice.ssh("list").stdout.startswith("Your VMs:")
     assert "web-2" in bob.ssh().stdout and "web-1" not in bob.ssh().stdout
-    term = doortest.Terminal(alice.argv(), alice.env)  # OpenSSH asks for a terminal by itself here
+    term = Terminal(alice.argv(), alice.env)  # OpenSSH asks for a terminal by itself here
     assert term.end() == 0 and b"web-1" in term.out
 
 
@@ -115,7 +116,7 @@ def test_help(alice):
 
 
 def test_the_console_with_typing(cloud, alice):
-    term = doortest.Terminal(alice.argv("console", "web-1", options=("-t", "-e", "none")), alice.env)
+    term = Terminal(alice.argv("console", "web-1", options=("-t", "-e", "none")), alice.env)
     term.wait(b"web-1 boots")
     term.type(b"root\r")
     dvmtest.wait_for(lambda: "root" in typed(cloud), "what was typed")
@@ -132,7 +133,7 @@ def test_the_console_with_typing(cloud, alice):
 
 def test_the_console_to_watch_only(cloud, alice):
     before = typed(cloud)
-    term = doortest.Terminal(alice.argv("console", "web-1", "--read-only", options=("-t", "-e", "none")), alice.env)
+    term = Terminal(alice.argv("console", "web-1", "--read-only", options=("-t", "-e", "none")), alice.env)
     term.wait(b"web-1 boots")
     term.type(b"never\r~.")
     assert term.end() == 0
@@ -140,9 +141,9 @@ def test_the_console_to_watch_only(cloud, alice):
 
 
 def test_taking_the_console_over(cloud, alice, bob):
-    first = doortest.Terminal(alice.argv("console", "web-1", options=("-t", "-e", "none")), alice.env)
+    first = Terminal(alice.argv("console", "web-1", options=("-t", "-e", "none")), alice.env)
     first.wait(b"web-1 boots")
-    second = doortest.Terminal(alice.argv("console", "--take", "web-1", options=("-t", "-e", "none")), alice.env)
+    second = Terminal(alice.argv("console", "--take", "web-1", options=("-t", "-e", "none")), alice.env)
     first.wait(b"you can no longer type")
     for term in (first, second):
         term.type(b"\r~.")
@@ -214,7 +215,7 @@ def test_other_commands_are_refused(alice):
 
 def test_a_terminal_is_for_the_console_only(alice):
     for words in (("help",), ("power", "pause", "web-1"), ("debug", "web-1")):
-        term = doortest.Terminal(alice.argv(*words, options=("-t",)), alice.env)
+        term = Terminal(alice.argv(*words, options=("-t",)), alice.env)
         assert term.end() == 2 and b"Only the console takes a terminal" in term.out
 
 
@@ -353,7 +354,7 @@ def test_no_other_account_and_no_password(cloud, alice):
 
 def test_a_removed_key_lets_nobody_in_and_ends_its_logins(cloud):
     someone = person(cloud, "alice")
-    term = doortest.Terminal(someone.argv("console", "web-1", "-r", options=("-t",)), someone.env)
+    term = Terminal(someone.argv("console", "web-1", "-r", options=("-t",)), someone.env)
     term.wait(b"web-1 boots")
     cloud.dvm("key", "remove", someone.key_id)
     assert term.end() == 3 and b"This login is over" in term.out
@@ -373,7 +374,7 @@ def test_logins_are_on_record_and_their_tokens_are_gone(cloud, alice):
 
 
 def test_a_login_goes_on_while_dvmd_is_away(cloud, alice):
-    term = doortest.Terminal(alice.argv("console", "web-1", "-r", options=("-t", "-e", "none")), alice.env)
+    term = Terminal(alice.argv("console", "web-1", "-r", options=("-t", "-e", "none")), alice.env)
     term.wait(b"web-1 boots")
     cloud.kill("dvmd")
     dvmtest.wait_for(lambda: cloud.dvm("whoami", check=False).returncode == 0, "dvm to answer")
@@ -482,7 +483,7 @@ def test_a_logins_token_makes_nothing_that_outlives_it(cloud, alice):
 
 def test_logins_cannot_look_into_each_other(cloud, alice):
     """All have one user on this machine, and tokens in their environment."""
-    term = doortest.Terminal(alice.argv("console", "web-1", "-r", options=("-t", "-e", "none")), alice.env)
+    term = Terminal(alice.argv("console", "web-1", "-r", options=("-t", "-e", "none")), alice.env)
     term.wait(b"web-1 boots")
     ps = dvmtest.run("ps", "-U", str(doortest.UID), "-o", "pid=,args=").stdout.splitlines()
     pids = [line.split()[0] for line in ps if "dvm console" in line or "dvm-door serve" in line]
@@ -567,7 +568,7 @@ def test_as_an_ordinary_user(stage):
         fake.close()
         as_user(copy / "bin/dvm", "vm", "adopt", "web-1")
         as_user(copy / "bin/dvm", "power", "on", "web-1")
-        term = doortest.Terminal(user.argv("console", "web-1", "-r", options=("-t", "-e", "none")), user.env)
+        term = Terminal(user.argv("console", "web-1", "-r", options=("-t", "-e", "none")), user.env)
         term.wait(b"web-1 boots")
         term.type(b"\r~.")
         assert term.end() == 0

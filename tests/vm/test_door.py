@@ -5,6 +5,7 @@ import doortest
 import dvmtest
 import pytest
 import targets
+from terminal import Terminal
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def test_from_the_list_to_a_shell_in_the_dvm(door):
         user = doortest.User(door)
         door.dvm("key", "add", user.public())
         assert "door-1" in user.ssh().stdout
-        term = doortest.Terminal(user.argv("console", "door-1", options=("-t", "-e", "none")), user.env)
+        term = Terminal(user.argv("console", "door-1", options=("-t", "-e", "none")), user.env)
         term.wait(b"tiny>", seconds=120)
         term.type(b"\r~.")
         assert term.end() == 0
