@@ -148,7 +148,9 @@ static const struct stream_client_ops stream_ops = {
 /* --- who connects
  * ------------------------------------------------------------------------------ */
 
-/* The user of the other end of a connection within this machine, out of the kernel's own table. */
+/* The user of the other end of a connection within this machine, out of the kernel's own table.
+ * What its program has closed already belongs to nobody any more, which the table shows as root's.
+ */
 static int peer_uid(int fd, uid_t *ret)
 {
 	struct sockaddr_in ours, theirs;
@@ -167,12 +169,14 @@ static int peer_uid(int fd, uid_t *ret)
 	}
 	while (r < 0 && fgets(line, sizeof(line), table)) {
 		unsigned local, local_port, remote, remote_port, uid;
+		unsigned long inode;
 
-		/* sl local remote state tx:rx timer:when retransmits uid … */
-		if (sscanf(line, " %*d: %8X:%4X %8X:%4X %*X %*X:%*X %*X:%*X %*X %u", &local,
-			   &local_port, &remote, &remote_port, &uid) == 5 &&
-		    local == theirs.sin_addr.s_addr && local_port == ntohs(theirs.sin_port) &&
-		    remote == ours.sin_addr.s_addr && remote_port == ntohs(ours.sin_port)) {
+		/* sl local remote state tx:rx timer:when retransmits uid timeout inode … */
+		if (sscanf(line, " %*d: %8X:%4X %8X:%4X %*X %*X:%*X %*X:%*X %*X %u %*d %lu", &local,
+			   &local_port, &remote, &remote_port, &uid, &inode) == 6 &&
+		    inode != 0 && local == theirs.sin_addr.s_addr &&
+		    local_port == ntohs(theirs.sin_port) && remote == ours.sin_addr.s_addr &&
+		    remote_port == ntohs(ours.sin_port)) {
 			*ret = uid;
 			r = 0;
 		}

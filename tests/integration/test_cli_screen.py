@@ -3,6 +3,8 @@
 
 import asyncio
 import os
+import pathlib
+import re
 import signal
 import socket
 import ssl
@@ -108,6 +110,26 @@ def test_only_the_same_user_is_let_in(cloud, patient):
             got = dvmtest.run("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--", "/usr/bin/python3", "-c", script)
             assert (got.stdout.strip() == answer) == (user == 0 or answer == "b''"), got.stdout
     assert "somebody else" in vnc.err
+
+
+def test_who_has_gone_already_is_nobody(cloud, patient):
+    """The kernel's table says "root" of a connection whose program closed it, whoever that was."""
+    assert os.getuid() == 0, "this test becomes another user and needs root for it"
+    with Vnc(cloud, "--print") as vnc:
+        script = (
+            "import socket; s = socket.create_connection(('127.0.0.1', %s))\n"
+            "s.sendall(b'RFB 003.008\\n\\x01\\x01'); print(s.getsockname()[1]); s.close()" % vnc.port
+        )
+        vnc.process.send_signal(signal.SIGSTOP)
+        try:
+            port = dvmtest.run("setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", "--", "/usr/bin/python3", "-c",
+                               script).stdout
+            row = re.compile(rf" 0100007F:{int(port):04X} 0100007F:{int(vnc.port):04X} \S+ \S+ \S+ \S+ +0 ")
+            dvmtest.wait_for(lambda: row.search(pathlib.Path("/proc/net/tcp").read_text()), "a connection of nobody's")
+        finally:
+            vnc.process.send_signal(signal.SIGCONT)
+        assert vnc.connect().width == 64  # one after the other
+    assert vnc.err.count("somebody else") == 1, vnc.err
 
 
 def test_a_viewer_is_started_and_ends_it(cloud, patient, tmp_path):
