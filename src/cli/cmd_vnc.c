@@ -58,13 +58,16 @@ static bool in_path(const char *program)
 static int spawn(char *const *argv, pid_t *ret)
 {
 	posix_spawnattr_t attributes;
-	sigset_t none;
+	sigset_t none, ignored;
 	int r;
 
 	sigemptyset(&none);
+	sigemptyset(&ignored);
+	sigaddset(&ignored, SIGPIPE);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setsigdefault(&attributes, &ignored);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	r = -posix_spawnp(ret, argv[0], NULL, &attributes, argv, environ);
 	posix_spawnattr_destroy(&attributes);
 	return r;

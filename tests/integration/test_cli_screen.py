@@ -133,12 +133,15 @@ def test_who_has_gone_already_is_nobody(cloud, patient):
 
 
 def test_a_viewer_is_started_and_ends_it(cloud, patient, tmp_path):
-    cloud.env["DVM_VIEWER"] = f"sh -c 'echo $1 $DVM_VNC_PORT >{tmp_path}/called; vncsnapshot -quiet 127.0.0.1::$DVM_VNC_PORT {tmp_path}/s.jpg' x"
+    cloud.env["DVM_VIEWER"] = f"sh -c 'echo $1 $DVM_VNC_PORT >{tmp_path}/called; cp /proc/self/status {tmp_path}; vncsnapshot -quiet 127.0.0.1::$DVM_VNC_PORT {tmp_path}/s.jpg' x"
     try:
         result = cloud.dvm("vnc", "patient")
         assert result.stdout == ""
         address, port = (tmp_path / "called").read_text().split()
         assert address == f"127.0.0.1::{port}"
+        # It gets no signal treated in dvm's way: one in a pipe would not end with it.
+        ignored, blocked = (re.search(rf"{kind}:\s*(\w+)", (tmp_path / "status").read_text())[1] for kind in ("SigIgn", "SigBlk"))
+        assert int(ignored, 16) & 1 << (signal.SIGPIPE - 1) == 0 and int(blocked, 16) == 0
         assert (tmp_path / "s.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
         cloud.env["DVM_VIEWER"] = "false"
         failed = cloud.dvm("vnc", "patient", check=False)
