@@ -89,7 +89,10 @@ static void hold(struct login *l)
 		l->next = l->held + HOLD_EVERY;
 		return;
 	}
-	l->fd = close_fd(l->fd);
+	/* An answer may be late; to hang up would end the login. The next call reads it over. */
+	if (fault.code != FAULT_TIMEOUT) {
+		l->fd = close_fd(l->fd);
+	}
 	l->next = clock_monotonic() + RECONNECT_EVERY;
 	l->over = fault.code == FAULT_UNAUTHENTICATED || clock_monotonic() > l->held + TOKEN_TTL;
 }
@@ -190,7 +193,7 @@ static void watch(struct login *l, pid_t pid, int pidfd)
 		usec_t now = clock_monotonic();
 		struct pollfd fds[] = {
 			{ .fd = pidfd, .events = POLLIN },
-			/* Nothing is ever said to us unasked: only the end is to be read there. */
+			/* Nothing is ever said to us unasked: the end, or what was late. */
 			{ .fd = l->fd, .events = POLLIN },
 			/* The user: only that he is gone. */
 			{ .fd = STDOUT_FILENO },
@@ -208,8 +211,10 @@ static void watch(struct login *l, pid_t pid, int pidfd)
 			end(pid, pidfd);
 			return;
 		}
-		if (fds[1].revents) {
+		if (fds[1].revents & ~POLLIN) {
 			l->fd = close_fd(l->fd);
+		}
+		if (fds[1].revents) {
 			l->next = 0;
 		}
 		if (l->next <= clock_monotonic()) {

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SSH door with OpenSSH's own sshd and client on the fake hypervisor: what works, and that nothing else does."""
 import contextlib
+import json
 import os
 import pathlib
 import pwd
 import socket
+import struct
 import subprocess
 import sys
 
@@ -384,6 +386,67 @@ def test_a_login_goes_on_while_dvmd_is_away(cloud, alice):
     # The login is known to the new dvmd: it ends with its key as any other.
     term.type(b"\r~.")
     assert term.end() == 0
+
+
+class SlowDvmd:
+    """dvmd as a login sees it; it answers when it is told to."""
+
+    def __init__(self, folder):
+        self.path = folder / "door.sock"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.listener.listen()
+        self.listener.settimeout(60)
+
+    def accept(self):
+        self.conn, _ = self.listener.accept()
+        self.conn.settimeout(60)
+        self.stream = self.conn.makefile("rb")
+        self.answer(self.call("hello"), {"protocol": 1, "program": "dvmd"})
+
+    def call(self, method):
+        head = self.stream.read(4)
+        assert len(head) == 4, f"the login hung up instead of saying {method}"
+        message = json.loads(self.stream.read(struct.unpack(">I", head)[0]))
+        assert message["method"] == method
+        return message["id"]
+
+    def answer(self, id, result):
+        body = json.dumps({"id": id, "result": result}).encode()
+        self.conn.sendall(struct.pack(">I", len(body)) + body)
+
+    def close(self):
+        self.stream.close()
+        self.conn.close()
+
+
+def test_a_login_goes_on_with_a_dvmd_that_takes_its_time(tmp_path):
+    """Its token lives by the connection: who hangs up because an answer is late ends his own login."""
+    dvmd = SlowDvmd(tmp_path)
+    (tmp_path / "dvm").write_text("#!/bin/sh\necho runs\nexec sleep 600\n")
+    (tmp_path / "dvm").chmod(0o755)
+    argv = [dvmtest.STAGE / "lib/dvm/dvm-door", "serve", dvmd.path, tmp_path / "dvm", "https://127.0.0.1:1", "pin", "ticket"]
+    env = dict(os.environ, SSH_ORIGINAL_COMMAND="console web-1")
+    with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as serve:
+        try:
+            dvmd.accept()
+            dvmd.answer(dvmd.call("door.login"), {"token": "dvm_x"})
+            assert serve.stdout.readline() == b"runs\n"
+            dvmd.close()  # it is started anew
+            dvmd.accept()
+            late = dvmd.call("door.hold")
+            again = dvmd.call("door.hold")  # the first had no answer
+            assert again > late
+            dvmd.answer(late, {})
+            dvmd.answer(again, {})
+            dvmd.close()  # what came late was read over, and the login is still his
+            dvmd.accept()
+            dvmd.answer(dvmd.call("door.hold"), {})
+            assert serve.poll() is None
+        finally:
+            serve.terminate()
+            dvmd.close()
+            dvmd.listener.close()
 
 
 def test_who_hangs_up_leaves_nothing(cloud, alice):
