@@ -146,6 +146,8 @@ static int write_config(const struct sshd_options *o, const char *path, struct f
 		       "MaxAuthTries 6\n"
 		       /* A ticket is for one login. */
 		       "MaxSessions 1\n"
+		       /* Who is let in and asks for nothing would hold his place for ever. */
+		       "UnusedConnectionTimeout 15\n"
 		       "DisableForwarding yes\n"
 		       "AllowTcpForwarding no\n"
 		       "AllowStreamLocalForwarding no\n"

@@ -30,7 +30,7 @@ struct used {
 
 /* What a peer holds. */
 struct login {
-	char token[ID_MAX], key[ID_MAX];
+	char token[ID_MAX], key[ID_MAX], user[ID_MAX];
 };
 
 struct door_server {
@@ -189,7 +189,27 @@ static int hold(struct rpc_server_peer *peer, const struct token_row *token, str
 	}
 	strcpy((*login)->token, token->id);
 	strcpy((*login)->key, token->key);
+	strcpy((*login)->user, token->user);
 	return 0;
+}
+
+static bool has_user(struct rpc_server_peer *peer, const void *user)
+{
+	const struct login *login = *rpc_server_peer_data(peer);
+
+	return login && strcmp(login->user, user) == 0;
+}
+
+/* Each is a process or three of the edge's, and a connection that others cannot have. */
+static int check_quota(struct door_server *s, const char *user, struct fault *fault)
+{
+	if (rpc_server_count(s->rpc, has_user, user) < DOOR_LOGINS_PER_USER) {
+		return 0;
+	}
+	fault_set(fault, FAULT_QUOTA, "You are logged in %d times, which is the most one can be",
+		  DOOR_LOGINS_PER_USER);
+	fault_hint(fault, "End one of those first.");
+	return -EREMOTEIO;
 }
 
 static int log_in(struct door_server *s, struct rpc_server_peer *peer, const json_t *params,
@@ -210,6 +230,9 @@ static int log_in(struct door_server *s, struct rpc_server_peer *peer, const jso
 	}
 	if (r == -ENOENT) {
 		return fault_set(fault, FAULT_TICKET_INVALID, "This login is over");
+	}
+	if (r == 0) {
+		r = check_quota(s, key.user, fault);
 	}
 	if (r == 0) {
 		r = record(s, &key, &token, secret, fault);

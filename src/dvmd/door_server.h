@@ -11,6 +11,7 @@
 #include "dvmd.h"
 
 #define DOOR_PEERS_MAX 512
+#define DOOR_LOGINS_PER_USER 64
 
 struct door_server;
 

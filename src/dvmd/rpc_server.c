@@ -192,6 +192,19 @@ void **rpc_server_peer_data(struct rpc_server_peer *peer)
 	return &peer->data;
 }
 
+size_t rpc_server_count(const struct rpc_server *s,
+			bool (*fn)(struct rpc_server_peer *peer, const void *what),
+			const void *what)
+{
+	struct rpc_server_peer *peer;
+	size_t n = 0;
+
+	list_for_each (peer, &s->peers, link) {
+		n += !peer->gone && fn(peer, what);
+	}
+	return n;
+}
+
 void rpc_server_drop(struct rpc_server *s,
 		     bool (*fn)(struct rpc_server_peer *peer, const void *what), const void *what)
 {

@@ -36,6 +36,10 @@ struct rpc_server *rpc_server_free(struct rpc_server *s);
 uid_t rpc_server_peer_uid(const struct rpc_server_peer *peer);
 /* The owner's own: NULL at first, freed with the peer by free(). */
 void **rpc_server_peer_data(struct rpc_server_peer *peer);
+/* How many there are for which `fn` says so. */
+size_t rpc_server_count(const struct rpc_server *s,
+			bool (*fn)(struct rpc_server_peer *peer, const void *what),
+			const void *what);
 /* Hangs up on those for which `fn` says so; `closed` is called. */
 void rpc_server_drop(struct rpc_server *s,
 		     bool (*fn)(struct rpc_server_peer *peer, const void *what), const void *what);

@@ -544,6 +544,27 @@ def test_a_logins_token_makes_nothing_that_outlives_it(cloud, alice):
     assert [k["id"] for k in cloud.json("key", "list") if k["user"] == "alice"] == [alice.key_id]
 
 
+def test_nobody_takes_all_the_room(cloud, alice):
+    """A user's logins are counted, and who asks for nothing is hung up on."""
+    idle = subprocess.Popen(alice.argv(options=("-N",)), env=alice.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        bob = person(cloud, "bob")
+        with contextlib.ExitStack() as stack:
+            for _ in range(64):
+                peer = stack.enter_context(door(doortest.UID, cloud))
+                peer.call("door.login", ticket=look_up(cloud, alice))
+            one_more = stack.enter_context(door(doortest.UID, cloud))
+            assert code(one_more, "door.login", ticket=look_up(cloud, alice)) == "quota"
+            r = alice.ssh(check=False)
+            assert r.returncode != 0 and "logged in 64 times" in r.stderr and "hint: " in r.stderr
+            assert "Your VMs:" in bob.ssh().stdout
+        assert "Your VMs:" in alice.ssh().stdout
+        assert idle.wait(60) == 255
+    finally:
+        idle.kill()
+        idle.communicate()
+
+
 def test_logins_cannot_look_into_each_other(cloud, alice):
     """All have one user on this machine, and tokens in their environment."""
     term = Terminal(alice.argv("console", "web-1", "-r", options=("-t", "-e", "none")), alice.env)
