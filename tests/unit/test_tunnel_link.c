@@ -655,7 +655,7 @@ static void a_dialer_that_died_within_a_frame(void **state)
 
 static void noise_on_a_port_is_survived(void **state)
 {
-	uint8_t noise[100];
+	uint8_t noise[100] = { 0 };
 
 	up_both();
 	tunnel_link_set_portlike(dialer.link);
