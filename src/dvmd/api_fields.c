@@ -65,7 +65,7 @@ const struct field session_start_fields[] = {
 	  .offset = offsetof(struct body_session_start, stacks) },
 	{ .name = "attach", .type = FIELD_CHOICES, .items_max = 3, .choices = attach_kinds,
 	  .offset = offsetof(struct body_session_start, attach) },
-	{ .name = "ssh_key", .type = FIELD_STRING, .min = 16, .max = 1000,
+	{ .name = "ssh_key", .type = FIELD_STRING, .min = 16, .max = 3000,
 	  .offset = offsetof(struct body_session_start, ssh_key) },
 	{ .name = "lease_s", .type = FIELD_INTEGER, .min = 1, .max = API_LEASE_MAX_S,
 	  .offset = offsetof(struct body_session_start, lease_s) },

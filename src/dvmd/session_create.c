@@ -10,6 +10,7 @@
 #include "parse.h"
 #include "session_lease.h"
 #include "session_ops.h"
+#include "ssh_pubkey.h"
 #include "view.h"
 
 struct draft {
@@ -26,45 +27,17 @@ static void draft_fini(struct draft *draft)
 	session_row_fini(&draft->row);
 }
 
-/* "TYPE BASE64 [COMMENT]": the agent writes it into authorized_keys, so nothing but such a line may
- * pass. */
-static bool key_valid(const char *key)
-{
-	static const char *const types[] = {
-		"ssh-ed25519 ",
-		"ssh-rsa ",
-		"ecdsa-sha2-nistp256 ",
-		"ecdsa-sha2-nistp384 ",
-		"ecdsa-sha2-nistp521 ",
-		"sk-ssh-ed25519@openssh.com ",
-		"sk-ecdsa-sha2-nistp256@openssh.com ",
-	};
-	static const char base64[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-
-	if (!text_valid(key, SESSION_KEY_BYTES_MAX)) {
-		return false;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
-		size_t type = strlen(types[i]);
-
-		if (strncmp(key, types[i], type) == 0) {
-			size_t blob = strspn(key + type, base64);
-
-			return blob >= 16 && (key[type + blob] == '\0' || key[type + blob] == ' ');
-		}
-	}
-	return false;
-}
-
 static int check_words(const struct session_spec *spec, struct fault *fault)
 {
 	const char *placement = spec->placement ?: "auto";
 
+	/* The agent writes them into authorized_keys, so nothing but such a line may pass. */
 	for (size_t i = 0; i < spec->n_keys; i++) {
-		if (!key_valid(spec->keys[i])) {
-			return fault_set(fault, FAULT_BAD_VALUE,
-					 "ssh_key is not an SSH public key");
+		struct ssh_pubkey key;
+		int r = ssh_pubkey_parse(spec->keys[i], &key, fault);
+
+		if (r < 0) {
+			return r == -ENOMEM ? fault_set(fault, FAULT_INTERNAL, "Out of memory") : r;
 		}
 	}
 	for (size_t i = 0; i < spec->n_stacks; i++) {

@@ -8,7 +8,6 @@
 #define SESSION_TARGETS_MAX 8
 #define SESSION_ATTACHMENTS_MAX 32 /* live ones */
 #define SESSION_KEYS_MAX 16
-#define SESSION_KEY_BYTES_MAX 8000
 #define SESSION_STACKS_MAX 16
 
 struct session_row {

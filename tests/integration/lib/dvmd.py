@@ -11,7 +11,7 @@ from openapi_check import DvmClient
 
 TREE = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("DVM_BUILD", TREE / "build"))
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHB0aGlzIGlzIG5vdCBhIHJlYWwga2V5ISEhISE= user"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHRoaXMgaXMgbm9ib2R5J3Mga2V5LCBidXQgYSBrZXku user"
 
 
 class Problem(Exception):

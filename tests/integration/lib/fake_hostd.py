@@ -10,7 +10,7 @@ import threading
 import time
 
 IMAGE = "5f2d0c9a" * 8
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHB0aGlzIGlzIG5vdCBhIHJlYWwga2V5ISEhISE="
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHRoaXMgaXMgbm9ib2R5J3Mga2V5LCBidXQgYSBrZXku"
 
 
 class Fault(Exception):

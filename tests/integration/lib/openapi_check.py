@@ -336,7 +336,7 @@ class DvmClient:
                        "/v1/sessions/s-00000000000/attachments/a-00000000000"):
             ask(self, "DELETE", target)
         nothing = "no-such-vm"
-        key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHB0aGlzIGlzIG5vdCBhIHJlYWwga2V5ISEhISE="
+        key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHRoaXMgaXMgbm9ib2R5J3Mga2V5LCBidXQgYSBrZXku"
         ask(self, "POST", f"/v1/vms/{nothing}/actions", {"action": "off"})
         ask(self, "POST", f"/v1/vms/{nothing}/streams", {"kind": "console"})
         ask(self, "POST", "/v1/vms", {"domain": "no-such-domain"})
