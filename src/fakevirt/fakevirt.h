@@ -36,6 +36,7 @@ struct fakevirt {
 	bool away, silent;
 	struct list rules; /* struct fake_rule */
 	unsigned n_rules;
+	struct list delayed; /* calls that wait */
 };
 
 struct fake_disk {

@@ -147,6 +147,7 @@ int main(int argc, char **argv)
 	list_init(&f.domains);
 	list_init(&f.clients);
 	list_init(&f.rules);
+	list_init(&f.delayed);
 	r = f.agent && f.ssh_exec ? begin(&f, socket, script) : -ENOMEM;
 	free(f.agent);
 	free(f.ssh_exec);

@@ -22,7 +22,9 @@ struct fake_rule {
 
 /* A call that waits: made again as if it came then. */
 struct delayed {
+	struct list link;
 	struct fakevirt *f;
+	sd_event_source *timer;
 	struct rpc_request *request;
 	struct rpc_peer *peer;
 	json_t *params;
@@ -64,6 +66,7 @@ static void delayed_free(void *user)
 {
 	struct delayed *d = user;
 
+	list_del(&d->link);
 	json_decref(d->params);
 	free(d);
 }
@@ -81,6 +84,7 @@ static bool delay(struct fakevirt *f, usec_t time, struct rpc_request *request, 
 		.f = f, .request = request, .peer = peer, .params = json_incref(params)
 	};
 	snprintf(d->method, sizeof(d->method), "%s", method);
+	list_init(&d->link);
 	if (sd_event_add_time_relative(f->event, &timer, CLOCK_MONOTONIC, time, 1, on_delayed, d) <
 	    0) {
 		delayed_free(d);
@@ -89,6 +93,8 @@ static bool delay(struct fakevirt *f, usec_t time, struct rpc_request *request, 
 	sd_event_source_set_destroy_callback(timer, delayed_free);
 	sd_event_source_set_floating(timer, true);
 	sd_event_source_unref(timer);
+	d->timer = timer;
+	list_add_tail(&f->delayed, &d->link);
 	return true;
 }
 
@@ -143,6 +149,23 @@ static int script_delay(struct fakevirt *f, json_t *params, json_t **ret, struct
 	json_int_t ms = json_integer_value(json_object_get(params, "ms"));
 
 	return rule_add(f, params, (usec_t)(ms > 0 ? ms : 1) * USEC_PER_MSEC, fault);
+}
+
+/* What waits goes on now, and nothing more waits. */
+static int script_release(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
+{
+	struct fake_rule *rule, *next;
+	struct delayed *d;
+
+	list_for_each_safe (rule, next, &f->rules, link) {
+		if (rule->delay) {
+			rule_free(f, rule);
+		}
+	}
+	list_for_each (d, &f->delayed, link) {
+		sd_event_source_set_time(d->timer, 0);
+	}
+	return 0;
 }
 
 static unsigned number(const json_t *params, const char *key, unsigned otherwise)
@@ -318,12 +341,12 @@ static const struct {
 	const char *name;
 	int (*run)(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault);
 } methods[] = {
-	{ "script.agent", script_agent },	{ "script.away", script_away },
-	{ "script.define", script_define },	{ "script.delay", script_delay },
-	{ "script.display", script_display },	{ "script.dvm_end", script_dvm_end },
-	{ "script.fail", script_fail },		{ "script.input", script_input },
-	{ "script.print", script_print },	{ "script.screen", script_screen },
-	{ "script.undefine", script_undefine },
+	{ "script.agent", script_agent },     { "script.away", script_away },
+	{ "script.define", script_define },   { "script.delay", script_delay },
+	{ "script.display", script_display }, { "script.dvm_end", script_dvm_end },
+	{ "script.fail", script_fail },	      { "script.input", script_input },
+	{ "script.print", script_print },     { "script.release", script_release },
+	{ "script.screen", script_screen },   { "script.undefine", script_undefine },
 };
 
 int fake_script(struct fakevirt *f, const char *method, json_t *params, json_t **ret,

@@ -277,7 +277,9 @@ static int break_run(struct op *op)
 }
 
 /* In no order with others of the VM: a guest that does not boot is just what it is for. */
-static const struct op_method break_method = { .name = "console break", .run = break_run };
+static const struct op_method break_method = {
+	.name = "console break", .key = "domain", .kind = "break", .run = break_run
+};
 
 void console_break_start(struct hostd *h, const char *vm, const char *domain,
 			 struct rpc_request *request)

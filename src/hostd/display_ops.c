@@ -35,7 +35,10 @@ static int display_open(struct op *op)
 	return op->hostd->hv->ops->display_open(op->hostd->hv, domain, &op->fd, &op->fault);
 }
 
-static const struct op_method display_open_method = { .name = "display open", .run = display_open };
+/* One after the other, for each VM: one that hangs must not take the workers from all others. */
+static const struct op_method display_open_method = {
+	.name = "display open", .key = "domain", .kind = "screen", .run = display_open
+};
 
 void display_open_start(struct hostd *h, const char *domain, struct rpc_request *request)
 {
@@ -182,7 +185,11 @@ static int keys(struct op *op)
 }
 
 const struct op_method display_methods[] = {
-	{ .name = "domain.screenshot", .run = screenshot, .finish = screenshot_finish },
+	{ .name = "domain.screenshot",
+	  .key = "domain",
+	  .kind = "screen",
+	  .run = screenshot,
+	  .finish = screenshot_finish },
 	{ .name = "screenshot.read", .run = screenshot_read },
 	{ .name = "domain.keys", .key = "domain", .run = keys },
 	{ .name = NULL },

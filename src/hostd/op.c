@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "failpoint.h"
 #include "log.h"
+#include "parse.h"
 
 static void op_run(void *arg)
 {
@@ -62,6 +63,7 @@ void op_start(struct hostd *h, const struct op_method *method, json_t *params,
 {
 	struct fault fault;
 	struct op *op = calloc(1, sizeof(*op));
+	_cleanup_free_ char *key_of_kind = NULL;
 	const char *key = NULL;
 
 	if (!params) {
@@ -73,6 +75,14 @@ void op_start(struct hostd *h, const struct op_method *method, json_t *params,
 	}
 	if (method->key) {
 		key = json_string_value(json_object_get(params, method->key));
+	}
+	if (key && method->kind) {
+		key_of_kind = strf("%s %s", method->kind, key);
+		if (!key_of_kind) {
+			fault_set(&fault, FAULT_INTERNAL, "Out of memory");
+			goto refuse;
+		}
+		key = key_of_kind;
 	}
 	*op = (struct op){
 		.hostd = h,

@@ -28,8 +28,9 @@ struct op {
 
 struct op_method {
 	const char *name;
-	const char *key; /* member of params that orders operations: "session", "vm", "relay", or
-			    NULL */
+	const char *key;  /* member of params that orders operations: "session", "vm", "relay", or
+			     NULL */
+	const char *kind; /* only those of one kind wait for each other; NULL: all with the key */
 	int (*run)(struct op *op);
 	void (*finish)(struct op *op); /* NULL: op_reply(). Else it must see to it that the request
 					  gets its answer. */

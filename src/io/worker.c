@@ -23,6 +23,7 @@
 
 #define THREADS_MAX 64
 #define WAITING_MAX 1024
+#define WAITING_KEY_MAX 64
 #define POSTS_MAX 65536
 
 struct work {
@@ -76,6 +77,18 @@ static struct work *next_work(struct worker_pool *p)
 		}
 	}
 	return NULL;
+}
+
+/* Whether too many wait for this key. The lock is held. */
+static bool key_is_full(struct worker_pool *p, const char *key)
+{
+	struct work *w;
+	unsigned n = 0;
+
+	list_for_each (w, &p->waiting, link) {
+		n += w->key && strcmp(w->key, key) == 0;
+	}
+	return n >= WAITING_KEY_MAX;
 }
 
 /* The lock is held. */
@@ -245,7 +258,7 @@ int worker_submit(struct worker_pool *p, const char *key, worker_fn run, worker_
 	pthread_mutex_lock(&p->lock);
 	if (p->stop) {
 		r = -ESHUTDOWN;
-	} else if (p->n_waiting == WAITING_MAX) {
+	} else if (p->n_waiting == WAITING_MAX || (key && key_is_full(p, key))) {
 		r = -EAGAIN;
 	} else {
 		list_add_tail(&p->waiting, &w->link);

@@ -18,7 +18,8 @@ int worker_pool_new(sd_event *event, const char *name, unsigned threads,
 		    struct worker_pool **ret) _must_check_;
 /* Waits for running jobs; jobs not begun get `done` without `run`. */
 struct worker_pool *worker_pool_free(struct worker_pool *w);
-/* At most 1024 jobs wait: -EAGAIN beyond. */
+/* At most 1024 jobs wait, and 64 for one key, so that one that hangs leaves room for others:
+ * -EAGAIN beyond. */
 int worker_submit(struct worker_pool *w, const char *key, worker_fn run, worker_fn done,
 		  void *job) _must_check_;
 /* From any thread: runs `fn(arg)` in the loop's thread. */

@@ -8,6 +8,7 @@ import os
 import pathlib
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -443,13 +444,17 @@ def test_grants(host, target):
     assert fault_of(host.call, "stream.grant", **dict(good, relay="v-2")) == "relay-lost"
 
 
-def raw_viewer(host, relay, service="vnc", mode="r"):
-    """A viewer of a display, with a ticket that dvmd would have asked for."""
+def raw_stream(host, relay, service, mode):
+    """A stream, with a ticket that dvmd would have asked for."""
     ticket = os.urandom(32).hex()[:43]
     path = host.call("stream.grant", relay=relay, ticket=ticket, service=service, mode=mode, raw=True, ttl_ms=5000)["path"]
     sock, answer = peer.show_ticket(path, ticket)
     assert answer == "OK raw"
-    return rfb.Viewer(sock)
+    return sock
+
+
+def raw_viewer(host, relay, service="vnc", mode="r"):
+    return rfb.Viewer(raw_stream(host, relay, service, mode))
 
 
 def test_display(host, target):
@@ -528,6 +533,36 @@ def test_screenshot(host, target):
         assert fault_of(host.call, "screenshot.read", shot=shot["shot"], offset=0) == "not-found", "read to its end"
     screen.write_bytes(bytes(16 << 20) + b"x")
     assert fault_of(host.call, "domain.screenshot", domain=target) == "hypervisor-failed"
+
+
+def test_a_vm_that_hangs_takes_no_other_s_turn(host, target):
+    """Its emulator answers nobody: pictures of it, its display and breaks are asked for again and again."""
+    other = host.fake.call("script.define", name="other")["uuid"]
+    host.call("console.ensure", vm=VM, domain=target)
+    power(host, target, "on")
+    for method in ("domain.screenshot", "domain.display", "domain.break"):
+        host.fake.call("script.delay", method=method, count=100, ms=600000)
+    answered, asked = [], []
+
+    def ask(method, **params):
+        with contextlib.suppress(rpc.Fault):
+            host.call(method, **params)
+        answered.append(method)
+
+    try:
+        for _ in range(20):
+            asked.append(threading.Thread(target=ask, args=["domain.screenshot"], kwargs={"domain": target}))
+            asked[-1].start()
+        viewers = [raw_stream(host, VM, "vnc", "rw") for _ in range(4)]
+        assert power(host, other, "on") == "running"
+        assert not answered
+    finally:
+        host.fake.call("script.release")
+        for thread in asked:
+            thread.join(30)
+    assert len(answered) == 20
+    for viewer in viewers:
+        assert rfb.Viewer(viewer).name == VM
 
 
 def test_keys(host, target):
