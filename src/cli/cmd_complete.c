@@ -94,25 +94,33 @@ static void offer_members(struct cli *cli, const struct source *source, const ch
 	}
 }
 
-/* `kind` is a word of a usage text: "VM", "[SESSION]", "on|off". */
+static const struct source *source_find(const char *kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+		if (strcmp(sources[i].kind, kind) == 0) {
+			return &sources[i];
+		}
+	}
+	return NULL;
+}
+
+/* `kind` is a word of a usage text: "VM", "[SESSION]", "on|off", "SESSION|VM". */
 static void offer_kind(struct cli *cli, const char *kind, size_t len, const char *last)
 {
 	char word[128], *save = NULL;
+	bool choice;
 
 	kind += kind[0] == '[';
 	len = MIN(len, strcspn(kind, "] ."));
 	snprintf(word, sizeof(word), "%.*s", (int)len, kind);
-	if (strchr(word, '|')) {
-		for (char *p = strtok_r(word, "|", &save); p; p = strtok_r(NULL, "|", &save)) {
-			if (starts(p, last)) {
-				puts(p);
-			}
-		}
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
-		if (strcmp(sources[i].kind, word) == 0) {
-			offer_members(cli, &sources[i], last);
+	choice = strchr(word, '|');
+	for (char *p = strtok_r(word, "|", &save); p; p = strtok_r(NULL, "|", &save)) {
+		const struct source *source = source_find(p);
+
+		if (source) {
+			offer_members(cli, source, last);
+		} else if (choice && starts(p, last)) {
+			puts(p);
 		}
 	}
 }

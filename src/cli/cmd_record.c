@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dvm record: recordings of a session's consoles. */
+/* dvm record: recordings of a session's consoles, and of a VM's own. */
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
@@ -19,37 +19,68 @@ static const struct view_column columns[] = {
 	VIEW_END,
 };
 
-static int recordings(struct cli *cli, const char *word, char **ret_session, json_t **ret_items,
-		      struct fault *fault)
-{
-	_cleanup_free_ char *path = NULL;
-	int r;
+static const struct view_column vm_columns[] = {
+	{ "NAME", "name" },
+	{ "BEGUN", "begun", view_time },
+	{ "SIZE", "size_bytes", view_size },
+	{ "FORMAT", "format" },
+	VIEW_END,
+};
 
-	r = session_id(word, ret_session, fault);
-	if (r < 0) {
-		return r;
+/* What is recorded for a session or for a VM: ids of sessions are s-…, everything else is a VM. */
+struct source {
+	const char *kind;
+	char *id, *path; /* of its recordings */
+};
+
+static void source_fini(struct source *s)
+{
+	free(s->id);
+	free(s->path);
+}
+
+static bool is_of_vm(const struct source *s)
+{
+	return strcmp(s->kind, "VM") == 0;
+}
+
+static int source_of(const char *word, struct source *ret)
+{
+	struct fault no_session;
+
+	if (session_id(word, &ret->id, &no_session) == 0) {
+		ret->kind = "session";
+		ret->path = rest_path("/v1/sessions/%s/recordings", ret->id);
+	} else {
+		ret->kind = "VM";
+		ret->id = strdup(word);
+		ret->path = rest_path("/v1/vms/%s/recordings", word);
 	}
-	path = rest_path("/v1/sessions/%s/recordings", *ret_session);
-	return cli_items(cli, path, ret_items, fault);
+	return ret->id && ret->path ? 0 : -ENOMEM;
 }
 
 static int run_list(struct cli *cli, const struct args *args, struct fault *fault)
 {
-	_cleanup_free_ char *session = NULL;
+	_cleanup_(source_fini) struct source source = { 0 };
 	_cleanup_(json_decrefp) json_t *items = NULL;
 	int r;
 
-	r = recordings(cli, args_word(args, 0), &session, &items, fault);
-	if (r < 0) {
-		return r;
+	r = source_of(args_word(args, 0), &source);
+	if (r == 0) {
+		r = cli_items(cli, source.path, &items, fault);
 	}
-	return view_items(cli, args, items, columns);
+	return r < 0 ? r : view_items(cli, args, items, is_of_vm(&source) ? vm_columns : columns);
 }
 
 const struct command cmd_record_list = {
 	.name = "record list",
-	.words = "SESSION",
-	.summary = "list a session's recordings",
+	.words = "SESSION|VM",
+	.summary = "list the recordings of a session, or of a VM's console",
+	.text = "A session has one of each target's console, from its start to its end. The "
+		"console of "
+		"a VM is recorded from its adoption on, in a row of recordings, the oldest of "
+		"which "
+		"goes when they are too many. A VM whose name begins with s- goes by its id.",
 	.options = options_json,
 	.run = run_list,
 };
@@ -58,26 +89,34 @@ const struct command cmd_record_list = {
 static int find(struct cli *cli, const char *word, const char *name, char **ret_path,
 		struct fault *fault)
 {
-	_cleanup_free_ char *session = NULL;
+	_cleanup_(source_fini) struct source source = { 0 };
 	_cleanup_(json_decrefp) json_t *items = NULL;
 	int r;
 
-	r = recordings(cli, word, &session, &items, fault);
+	r = source_of(word, &source);
+	if (r == 0) {
+		r = cli_items(cli, source.path, &items, fault);
+	}
 	if (r < 0) {
 		return r;
 	}
 	if (!name && json_array_size(items) == 0) {
-		return fault_set(fault, FAULT_NOT_FOUND, "session %s has no recording", session);
+		return fault_set(fault, FAULT_NOT_FOUND, "%s %s has no recording", source.kind,
+				 source.id);
 	}
 	if (!name && json_array_size(items) > 1) {
-		fault_set(fault, FAULT_BAD_VALUE, "session %s has several recordings", session);
-		fault_hint(fault, "name one; dvm record list %s shows them", session);
+		fault_set(fault, FAULT_BAD_VALUE, "%s %s has several recordings", source.kind,
+			  source.id);
+		fault_hint(fault, "name one; dvm record list %s shows them", source.id);
 		return -EREMOTEIO;
 	}
 	if (!name) {
 		name = json_text(json_array_get(items, 0), "name");
 	}
-	*ret_path = rest_path("/v1/sessions/%s/recordings/%s", session, name ? name : "");
+	*ret_path =
+		is_of_vm(&source)
+			? rest_path("/v1/vms/%s/recordings/%s", source.id, name ? name : "")
+			: rest_path("/v1/sessions/%s/recordings/%s", source.id, name ? name : "");
 	return *ret_path ? 0 : -ENOMEM;
 }
 
@@ -114,7 +153,7 @@ static const struct option_def get_options[] = {
 
 const struct command cmd_record_get = {
 	.name = "record get",
-	.words = "SESSION [NAME]",
+	.words = "SESSION|VM [NAME]",
 	.summary = "download a recording, in asciicast v2",
 	.options = get_options,
 	.run = run_get,
@@ -210,7 +249,7 @@ static const struct option_def play_options[] = {
 
 const struct command cmd_record_play = {
 	.name = "record play",
-	.words = "SESSION [NAME]",
+	.words = "SESSION|VM [NAME]",
 	.summary = "play a recording on this terminal",
 	.options = play_options,
 	.run = run_play,

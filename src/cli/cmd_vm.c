@@ -65,6 +65,22 @@ static char *consoles(const json_t *value)
 	return strf("%s", "none that can be opened");
 }
 
+static char *history(const json_t *value)
+{
+	const char *stopped = json_text(value, "stopped");
+	_cleanup_free_ char *size = view_size(json_object_get(value, "bytes"));
+	_cleanup_free_ char *since = NULL;
+
+	if (!json_text(value, "since")) {
+		return strf("nothing recorded%s%s", stopped ? "; stopped: " : "",
+			    stopped ? stopped : "");
+	}
+	since = view_time(json_object_get(value, "since"));
+	return size && since ? strf("%s since %s%s%s", size, since, stopped ? "; stopped: " : "",
+				    stopped ? stopped : "")
+			     : NULL;
+}
+
 static const struct view_column show_columns[] = {
 	{ "name", "name" },
 	{ "id", "id" },
@@ -78,6 +94,7 @@ static const struct view_column show_columns[] = {
 	{ "vCPUs", "hardware.vcpus" },
 	{ "disks", "hardware.disks", disks },
 	{ "console", "hardware.consoles", consoles },
+	{ "recorded", "history", history },
 	{ "graphics", "hardware.graphics", view_names },
 	VIEW_END,
 };
@@ -162,7 +179,8 @@ const struct command cmd_vm_adopt = {
 	.summary = "take a libvirt domain into the inventory",
 	.text = "DOMAIN is libvirt's name of it, or its UUID. Nothing of it is changed. From now "
 		"on dvm keeps its "
-		"console's text, so that what came before a hang can be read later.",
+		"console's text, so that what came before a hang can be read later, and records it "
+		"(dvm record list VM).",
 	.options = adopt_options,
 	.run = run_adopt,
 };

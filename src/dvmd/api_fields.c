@@ -4,7 +4,7 @@
 
 #include "rights.h"
 
-#define REF_MAX 127 /* of a VM: an id, a name, or PROJECT/NAME */
+#define REF_MAX API_REF_MAX
 
 static const char *const actions[] = { "on",	"off",	  "shutdown", "reboot", "reset",
 				       "pause", "resume", "nmi",      NULL };

@@ -9,6 +9,7 @@
 #define API_TOKEN_TTL_MAX_S 315360000
 #define API_KEYS_PER_USER 12 /* and one that comes with the request: a session takes 16 */
 #define API_PAGE_MAX 200
+#define API_REF_MAX 127 /* of a VM: an id, a name, or PROJECT/NAME */
 #define API_PAGE_DEFAULT 100
 
 enum api_attach { API_ATTACH_CONSOLE, API_ATTACH_DISK, API_ATTACH_VNC };

@@ -42,6 +42,8 @@ void api_session_stream(struct api_call *c);
 /* api_recording.c */
 void api_recording_list(struct api_call *c);
 void api_recording_get(struct api_call *c);
+void api_vm_recording_list(struct api_call *c);
+void api_vm_recording_get(struct api_call *c);
 
 /* api_image.c */
 void api_image_list(struct api_call *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * /v1/sessions/{session}/recordings
+ * /v1/sessions/{session}/recordings and /v1/vms/{vm}/recordings
  *
  * A recording is streamed as it is pulled: one piece of it is asked of dvm-hostd at a time, the
  * next when that one was taken. What is sent is what the recording held when it was asked for,
@@ -23,16 +23,32 @@ struct recording {
 	struct dvmd *d;
 	struct principal who;
 	struct http_request *request; /* NULL: its client is gone */
-	char session[ID_MAX], name[NAME_MAX_LEN];
-	uint64_t at, end; /* what is to be read of it */
+	bool of_vm;
+	char owner[API_REF_MAX + 1], name[NAME_MAX_LEN]; /* of the path */
+	uint64_t at, end;				 /* what is to be read of it */
 	uint8_t *piece;
 	size_t piece_len, piece_at;
 	bool reading, failed;
 };
 
+static struct recordings_of owner_of(bool of_vm, const char *owner)
+{
+	return of_vm ? (struct recordings_of){ .vm = owner }
+		     : (struct recordings_of){ .session = owner };
+}
+
 void api_recording_list(struct api_call *c)
 {
-	recording_list(c->d, &c->who, c->params[0], api_on_ok, c);
+	struct recordings_of of = { .session = c->params[0] };
+
+	recording_list(c->d, &c->who, &of, api_on_ok, c);
+}
+
+void api_vm_recording_list(struct api_call *c)
+{
+	struct recordings_of of = { .vm = c->params[0] };
+
+	recording_list(c->d, &c->who, &of, api_on_ok, c);
 }
 
 static void recording_unref(struct recording *rec)
@@ -94,8 +110,10 @@ static ssize_t on_pull(void *p, size_t max, void *user)
 		return -ENODATA;
 	}
 	if (!rec->reading) {
+		struct recordings_of of = owner_of(rec->of_vm, rec->owner);
+
 		rec->reading = true;
-		recording_read(rec->d, &rec->who, rec->session, rec->name, rec->at,
+		recording_read(rec->d, &rec->who, &of, rec->name, rec->at,
 			       MIN((uint64_t)PIECE_BYTES, rec->end - rec->at), on_piece, rec);
 	}
 	return 0;
@@ -109,7 +127,7 @@ static void on_closed(void *user)
 	recording_unref(rec);
 }
 
-static void send_recording(struct api_call *c, uint64_t size)
+static void send_recording(struct api_call *c, bool of_vm, uint64_t size)
 {
 	static const struct http_stream_ops ops = { .pull = on_pull, .closed = on_closed };
 	const char *range = http_request_header(c->request, "Range");
@@ -136,7 +154,8 @@ static void send_recording(struct api_call *c, uint64_t size)
 	rec->d = c->d;
 	rec->who = c->who;
 	rec->request = c->request;
-	snprintf(rec->session, sizeof(rec->session), "%s", c->params[0]);
+	rec->of_vm = of_vm;
+	snprintf(rec->owner, sizeof(rec->owner), "%s", c->params[0]);
 	snprintf(rec->name, sizeof(rec->name), "%s", c->params[1]);
 	rec->at = first;
 	rec->end = end;
@@ -149,9 +168,8 @@ static void send_recording(struct api_call *c, uint64_t size)
 	api_stream(c, r == 1 ? 206 : 200, ASCIICAST_TYPE, end - first, &ops, rec);
 }
 
-static void on_list(const json_t *result, const struct fault *fault, void *user)
+static void answer(struct api_call *c, bool of_vm, const json_t *result, const struct fault *fault)
 {
-	struct api_call *c = user;
 	struct fault missing;
 	json_t *item;
 	size_t i;
@@ -166,15 +184,34 @@ static void on_list(const json_t *result, const struct fault *fault, void *user)
 		json_int_t size = json_integer_value(json_object_get(item, "size_bytes"));
 
 		if (name && strcmp(name, c->params[1]) == 0 && size >= 0) {
-			send_recording(c, (uint64_t)size);
+			send_recording(c, of_vm, (uint64_t)size);
 			return;
 		}
 	}
-	fault_set(&missing, FAULT_NOT_FOUND, "The session has no such recording");
+	fault_set(&missing, FAULT_NOT_FOUND, "There is no such recording");
 	api_fault(c, &missing);
+}
+
+static void on_list(const json_t *result, const struct fault *fault, void *user)
+{
+	answer(user, false, result, fault);
+}
+
+static void on_vm_list(const json_t *result, const struct fault *fault, void *user)
+{
+	answer(user, true, result, fault);
 }
 
 void api_recording_get(struct api_call *c)
 {
-	recording_list(c->d, &c->who, c->params[0], on_list, c);
+	struct recordings_of of = { .session = c->params[0] };
+
+	recording_list(c->d, &c->who, &of, on_list, c);
+}
+
+void api_vm_recording_get(struct api_call *c)
+{
+	struct recordings_of of = { .vm = c->params[0] };
+
+	recording_list(c->d, &c->who, &of, on_vm_list, c);
 }

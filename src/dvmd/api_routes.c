@@ -19,6 +19,8 @@ const struct api_route api_routes[] = {
 	  api_vm_acted_again, api_vm_acts_once },
 	{ "POST", "/v1/vms/{vm}/keys", "vm.keys", api_vm_keys, no_query, vm_keys_fields, 0, NULL, api_vm_keys_once },
 	{ "GET", "/v1/vms/{vm}/screenshot", "vm.screenshot", api_vm_screenshot, no_query, NULL, 0 },
+	{ "GET", "/v1/vms/{vm}/recordings", NULL, api_vm_recording_list, no_query, NULL, 0 },
+	{ "GET", "/v1/vms/{vm}/recordings/{recording}", NULL, api_vm_recording_get, no_query, NULL, 0 },
 	{ "POST", "/v1/vms/{vm}/streams", "stream.open", api_vm_stream, no_query, vm_stream_open_fields, API_SECRET },
 
 	{ "GET", "/v1/sessions", NULL, api_session_list, session_list_query, NULL, 0 },

@@ -150,6 +150,11 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 
 		note(e, "recording.stopped", session,
 		     json_pack("{s:s,s:s}", "name", name ?: "", "code", code ?: ""));
+	} else if (strcmp(method, "history.stopped") == 0 && vm) {
+		const char *code = text_of(params, "code");
+
+		log_warn("the console of %s is not recorded: %s", vm, code ?: "");
+		metrics_count(e->d->metrics, METRIC_HISTORY_STOPPED, code);
 	} else if (strcmp(method, "hypervisor") == 0) {
 		if (json_is_true(json_object_get(params, "up"))) {
 			log_info("the hypervisor is there");

@@ -34,6 +34,8 @@ static const struct {
 	[METRIC_HTTP_SECONDS] = { "dvm_http_request_seconds", HISTOGRAM, NULL,
 				  "Time until a request was answered." },
 	[METRIC_SSE_CLIENTS] = { "dvm_event_clients", GAUGE, NULL, "Readers of the event feed." },
+	[METRIC_HISTORY_STOPPED] = { "dvm_console_history_stopped_total", COUNTER, "code",
+				     "Times that the recording of a console came to a stop." },
 	[METRIC_TICKETS] = { "dvm_stream_tickets_total", COUNTER, "what",
 			     "Tickets for streams made, redeemed, refused." },
 };

@@ -23,6 +23,7 @@ enum metric {
 	METRIC_HTTP_REQUESTS,	  /* counter, label: status class "2xx" */
 	METRIC_HTTP_SECONDS,	  /* histogram */
 	METRIC_SSE_CLIENTS,	  /* gauge */
+	METRIC_HISTORY_STOPPED,	  /* counter, label: fault code */
 	METRIC_TICKETS,		  /* counter, label: made, redeemed, refused */
 	_METRIC_MAX,
 };

@@ -52,50 +52,65 @@ static void list(struct dvmd *d, const char *method, json_t *params, const char 
 	host_link_call(d->host, method, params, READ_TIMEOUT, list_answer, q);
 }
 
-static int check_session(struct dvmd *d, const struct principal *p, const char *id,
-			 const char *action, struct fault *fault)
+/* The owner as the host knows him. */
+static int check(struct dvmd *d, const struct principal *p, const struct recordings_of *of,
+		 const char *action, json_t **ret, struct fault *fault)
 {
 	struct session_row row;
-	int r = access_session(d, p, id, RIGHT_VIEW, false, action, &row, fault);
+	struct vm_row vm;
+	int r;
 
-	if (r == 0) {
-		session_row_fini(&row);
+	if (of->vm) {
+		r = access_vm(d, p, of->vm, RIGHT_VIEW, action, &vm, fault);
+		*ret = r == 0 ? json_pack("{s:s}", "vm", vm.id) : NULL;
+	} else {
+		r = access_session(d, p, of->session, RIGHT_VIEW, false, action, &row, fault);
+		*ret = r == 0 ? json_pack("{s:s}", "session", row.id) : NULL;
+		if (r == 0) {
+			session_row_fini(&row);
+		}
 	}
-	return r;
+	return r < 0 || *ret ? r : fault_set(fault, FAULT_INTERNAL, "Out of memory");
 }
 
-void recording_list(struct dvmd *d, const struct principal *p, const char *id, ops_reply_fn fn,
-		    void *user)
+void recording_list(struct dvmd *d, const struct principal *p, const struct recordings_of *of,
+		    ops_reply_fn fn, void *user)
 {
 	struct fault fault;
+	json_t *params;
 
-	if (check_session(d, p, id, "recording.list", &fault) < 0) {
+	if (check(d, p, of, "recording.list", &params, &fault) < 0) {
 		later_fault(d->event, &fault, fn, user);
 		return;
 	}
-	list(d, "recording.list", json_pack("{s:s}", "session", id), "recordings", fn, user);
+	list(d, "recording.list", params, "recordings", fn, user);
 }
 
-void recording_read(struct dvmd *d, const struct principal *p, const char *id, const char *name,
-		    uint64_t offset, size_t length, ops_reply_fn fn, void *user)
+void recording_read(struct dvmd *d, const struct principal *p, const struct recordings_of *of,
+		    const char *name, uint64_t offset, size_t length, ops_reply_fn fn, void *user)
 {
+	json_t *params = NULL;
 	struct fault fault;
-	int r = check_session(d, p, id, "recording.read", &fault);
+	int r = check(d, p, of, "recording.read", &params, &fault);
 
 	if (r == 0 && !name_valid(name)) {
-		r = fault_set(&fault, FAULT_NOT_FOUND, "The session has no such recording");
+		r = fault_set(&fault, FAULT_NOT_FOUND, "There is no such recording");
 	}
 	if (r == 0 && (length == 0 || length > READ_MAX || offset > INT64_MAX)) {
 		r = fault_set(&fault, FAULT_BAD_VALUE, "1 to %d bytes at once", READ_MAX);
 	}
+	if (r == 0 &&
+	    (json_object_set_new(params, "name", json_string(name)) < 0 ||
+	     json_object_set_new(params, "offset", json_integer((json_int_t)offset)) < 0 ||
+	     json_object_set_new(params, "length", json_integer((json_int_t)length)) < 0)) {
+		r = fault_set(&fault, FAULT_INTERNAL, "Out of memory");
+	}
 	if (r < 0) {
+		json_decref(params);
 		later_fault(d->event, &fault, fn, user);
 		return;
 	}
-	host_link_call(d->host, "recording.read",
-		       json_pack("{s:s,s:s,s:I,s:I}", "session", id, "name", name, "offset",
-				 (json_int_t)offset, "length", (json_int_t)length),
-		       READ_TIMEOUT, fn, user);
+	host_link_call(d->host, "recording.read", params, READ_TIMEOUT, fn, user);
 }
 
 void image_list(struct dvmd *d, const struct principal *p, ops_reply_fn fn, void *user)

@@ -60,12 +60,18 @@ void session_detach(struct dvmd *d, const struct principal *p, const char *id,
 /* {"items":[events of one session, oldest first],"next":seq of the last or null}. */
 int session_timeline(struct dvmd *d, const struct principal *p, const char *id, unsigned limit,
 		     uint64_t after, json_t **ret, struct fault *fault) _must_check_;
-/* {"items":[{"name","size_bytes","format"}]}, also of sessions that are over. */
-void recording_list(struct dvmd *d, const struct principal *p, const char *id, ops_reply_fn fn,
-		    void *user);
+/* Whose recordings: one of the two. */
+struct recordings_of {
+	const char *session; /* its targets' consoles, also when it is over */
+	const char *vm;	     /* what is kept of its console */
+};
+/* {"items":[{"name","size_bytes","format"}]}; a VM's with "begun", and "offset" as in
+ * PROTOCOL.host. */
+void recording_list(struct dvmd *d, const struct principal *p, const struct recordings_of *of,
+		    ops_reply_fn fn, void *user);
 /* {"data":BASE64,"size_bytes","eof"}; length at most 262144. */
-void recording_read(struct dvmd *d, const struct principal *p, const char *id, const char *name,
-		    uint64_t offset, size_t length, ops_reply_fn fn, void *user);
+void recording_read(struct dvmd *d, const struct principal *p, const struct recordings_of *of,
+		    const char *name, uint64_t offset, size_t length, ops_reply_fn fn, void *user);
 /* {"items":[as in `image.list` of PROTOCOL.host]}; any principal. */
 void image_list(struct dvmd *d, const struct principal *p, ops_reply_fn fn, void *user);
 

@@ -26,12 +26,14 @@ struct vm_request {
 	enum power_verb verb;
 	char *domain, *name; /* adopt: as asked for; name NULL: made out of the domain's */
 	struct project_row project;
+	json_t *shown; /* get: what is known so far */
 	ops_reply_fn fn;
 	void *user;
 };
 
 static void request_free(struct vm_request *q)
 {
+	json_decref(q->shown);
 	free(q->domain);
 	free(q->name);
 	free(q);
@@ -136,12 +138,22 @@ static json_t *hardware(const json_t *domain)
 		"graphics", graphics ? json_incref(graphics) : json_array());
 }
 
+static void get_console_answer(const json_t *result, const struct fault *fault, void *user)
+{
+	_cleanup_(request_freep) struct vm_request *q = user;
+	json_t *history = json_object_get(result, "history");
+
+	json_object_set_new(q->shown, "history", history ? json_incref(history) : json_null());
+	now_result(TAKE_PTR(q->shown), q->fn, q->user);
+}
+
 static void get_answer(const json_t *result, const struct fault *fault, void *user)
 {
 	_cleanup_(request_freep) struct vm_request *q = user;
 	struct cloud *cloud = q->d->cloud;
+	struct host_link *host;
 	struct vm_row now;
-	json_t *vm;
+	json_t *params;
 
 	if (result) {
 		const char *state = json_string_value(json_object_get(result, "state"));
@@ -154,9 +166,12 @@ static void get_answer(const json_t *result, const struct fault *fault, void *us
 	if (store_vm_get(q->d->store, q->vm.id, &now, NULL) < 0) {
 		now = q->vm;
 	}
-	vm = view(q->d, &now);
-	json_object_set_new(vm, "hardware", result ? hardware(result) : json_null());
-	now_result(vm, q->fn, q->user);
+	q->shown = view(q->d, &now);
+	json_object_set_new(q->shown, "hardware", result ? hardware(result) : json_null());
+	host = q->d->host;
+	params = json_pack("{s:s}", "vm", q->vm.id);
+	host_link_call(host, "console.get", params, CONSOLE_TIMEOUT, get_console_answer,
+		       TAKE_PTR(q));
 }
 
 void vm_get(struct dvmd *d, const struct principal *p, const char *ref, ops_reply_fn fn, void *user)

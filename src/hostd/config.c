@@ -11,6 +11,7 @@
 
 #define KIB ((uint64_t)1024)
 #define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
 
 static const struct key {
 	const char *name;
@@ -18,10 +19,15 @@ static const struct key {
 	uint64_t min, max; /* bytes */
 } keys[] = {
 	{ "scrollback", offsetof(struct hostd_config, scrollback_bytes), 64 * KIB, 256 * MIB },
+	{ "history", offsetof(struct hostd_config, history_bytes), MIB, 1024 * GIB },
+	{ "history-total", offsetof(struct hostd_config, history_total_bytes), MIB,
+	  1024 * 1024 * GIB },
 };
 
 static const struct hostd_config defaults = {
 	.scrollback_bytes = MIB,
+	.history_bytes = 16 * MIB,
+	.history_total_bytes = 2 * GIB,
 };
 
 static int config_key(const char *section, const char *key, const char *value, unsigned line,
@@ -59,6 +65,9 @@ int hostd_config_load(const char *path, struct hostd_config *ret, struct fault *
 
 	if (r < 0 && r != -ENOENT) {
 		return r;
+	}
+	if (c.history_bytes > c.history_total_bytes) {
+		return fault_set(fault, FAULT_BAD_VALUE, "history is larger than history-total");
 	}
 	*ret = c;
 	return 0;

@@ -5,7 +5,9 @@
 #include "fault.h"
 
 struct hostd_config {
-	uint64_t scrollback_bytes; /* of each console */
+	uint64_t scrollback_bytes;    /* of each console */
+	uint64_t history_bytes;	      /* recordings of each console */
+	uint64_t history_total_bytes; /* and of all */
 };
 
 /* Defaults, then `path` where it exists. */

@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "file.h"
+#include "history.h"
 #include "log.h"
 #include "log_chain.h"
 #include "log_watch.h"
@@ -234,6 +235,7 @@ int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *f
 	}
 	r = relay_need(h, vm, NULL, fault);
 	if (r == 0) {
+		history_refresh(h, vm, false);
 		r = hub_state(h, vm, &hub, fault);
 	}
 	if (r == 0) {
@@ -262,6 +264,38 @@ static const struct op_method refresh_method = { .name = "console refresh",
 void console_refresh_start(struct hostd *h, const char *vm)
 {
 	op_start(h, &refresh_method, json_pack("{ss}", "vm", vm), NULL);
+}
+
+static int history_run(struct op *op)
+{
+	const char *vm = op_string(op, "vm", vm_id_valid);
+
+	if (vm && relay_exists(op->hostd, vm, NULL)) {
+		history_refresh(op->hostd, vm, op_true(op, "again"));
+	}
+	return 0;
+}
+
+static const struct op_method history_method = { .name = "console history",
+						 .key = "vm",
+						 .run = history_run };
+
+void console_history_start(struct hostd *h, const char *vm, bool again)
+{
+	op_start(h, &history_method, json_pack("{sssb}", "vm", vm, "again", again), NULL);
+}
+
+static int trim_run(struct op *op)
+{
+	history_trim(op->hostd);
+	return 0;
+}
+
+static const struct op_method trim_method = { .name = "console recordings", .run = trim_run };
+
+void console_history_trim_start(struct hostd *h)
+{
+	op_start(h, &trim_method, NULL, NULL);
 }
 
 static bool uuid_valid(const char *s)
@@ -347,6 +381,23 @@ static int console_drop(struct op *op)
 		     : 0;
 }
 
+static int console_get(struct op *op)
+{
+	const char *vm = op_string(op, "vm", vm_id_valid);
+	struct hub_state hub = { 0 };
+	struct fault none;
+
+	if (!vm) {
+		return -EREMOTEIO;
+	}
+	if (hub_state(op->hostd, vm, &hub, &none) < 0) {
+		hub = (struct hub_state){ 0 };
+	}
+	op->result = json_pack("{sbsIso}", "up", hub.up, "offset", hub.offset, "history",
+			       history_summary(op->hostd, vm));
+	return op->result ? 0 : op_no_memory(op);
+}
+
 struct list_job {
 	struct hostd *hostd;
 	json_t *consoles;
@@ -382,6 +433,7 @@ static int console_list(struct op *op)
 const struct op_method console_methods[] = {
 	{ .name = "console.ensure", .key = "vm", .run = console_ensure },
 	{ .name = "console.drop", .key = "vm", .run = console_drop },
+	{ .name = "console.get", .run = console_get },
 	{ .name = "console.list", .run = console_list },
 	{ .name = NULL },
 };

@@ -240,6 +240,8 @@ static void on_relay_notice(struct relay *r, const char *method, const json_t *p
 	} else if (strcmp(method, "hub.lost") == 0 || strcmp(method, "upstream.lost") == 0 ||
 		   strcmp(method, "agent.down") == 0) {
 		retry_later(h, r);
+	} else if (strcmp(method, "history.stopped") == 0 && relay_is_console(r)) {
+		console_history_start(h, name, json_is_true(json_object_get(params, "again")));
 	} else if (strcmp(method, "record.stopped") == 0) {
 		server_notify(h->server, "recording.stopped",
 			      json_pack("{sssO?sO?}", "session", name, "name",
@@ -383,6 +385,7 @@ int hostd_open(struct hostd *h, const char *uri)
 	}
 	if (r == 0) {
 		images_warm_start(h);
+		console_history_trim_start(h);
 	}
 	return r;
 }

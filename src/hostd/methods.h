@@ -20,6 +20,10 @@ extern const struct op_method stream_methods[]; /* stream.*, recording.* */
 int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *fault);
 /* The same, later, as an operation of its own. In the loop's thread. */
 void console_refresh_start(struct hostd *h, const char *vm);
+/* The relay's recording of its console has stopped; `again`: still. In the loop's thread. */
+void console_history_start(struct hostd *h, const char *vm, bool again);
+/* history_trim(), later. In the loop's thread. */
+void console_history_trim_start(struct hostd *h);
 /* Answers `request`: a serial break on the console of that relay's VM. In the loop's thread. */
 void console_break_start(struct hostd *h, const char *vm, const char *domain,
 			 struct rpc_request *request);

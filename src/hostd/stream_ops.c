@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "file.h"
+#include "history.h"
 #include "image.h"
 #include "methods.h"
 #include "parse.h"
@@ -126,14 +127,34 @@ static void recording_add(json_t *list, int folder_fd, const char *file)
 					      (json_int_t)st.st_size, "format", "asciicast-v2"));
 }
 
+/* Whether recordings of a VM's own console are meant, not those of a session. */
+static bool of_vm(const struct op *op)
+{
+	return json_object_get(op->params, "vm") != NULL;
+}
+
+static int vm_recording_list(struct op *op)
+{
+	const char *vm = op_string(op, "vm", vm_id_valid);
+
+	if (!vm) {
+		return -EREMOTEIO;
+	}
+	op->result = json_pack("{so}", "recordings", history_list(op->hostd, vm));
+	return op->result ? 0 : op_no_memory(op);
+}
+
 static int recording_list(struct op *op)
 {
-	const char *session = op_string(op, "session", session_id_valid);
+	const char *session = of_vm(op) ? NULL : op_string(op, "session", session_id_valid);
 	const struct dirent *entry;
 	json_t *list;
 	DIR *dir;
 	int fd;
 
+	if (of_vm(op)) {
+		return vm_recording_list(op);
+	}
 	if (!session) {
 		return -EREMOTEIO;
 	}
@@ -152,31 +173,56 @@ static int recording_list(struct op *op)
 	return op->result ? 0 : op_no_memory(op);
 }
 
+static int recording_open(struct op *op, const char *name)
+{
+	const char *owner = of_vm(op) ? op_string(op, "vm", vm_id_valid)
+				      : op_string(op, "session", session_id_valid);
+	_cleanup_close_ int folder_fd = -1, fd = -1;
+	_cleanup_free_ char *file = NULL;
+
+	if (!owner) {
+		return -EREMOTEIO;
+	}
+	if (of_vm(op)) {
+		fd = history_part_open(op->hostd, owner, name);
+	} else {
+		folder_fd = recordings_open(op->hostd, owner);
+		file = strf("%s" RECORDING_SUFFIX, name);
+		if (!file) {
+			return op_no_memory(op);
+		}
+		if (folder_fd >= 0) {
+			fd = openat(folder_fd, file,
+				    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		}
+	}
+	return fd >= 0 ? TAKE_FD(fd)
+		       : fault_set(&op->fault, FAULT_NOT_FOUND, "There is no such recording");
+}
+
 static int recording_read(struct op *op)
 {
-	const char *session = op_string(op, "session", session_id_valid);
 	const char *name = op_string(op, "name", name_valid);
-	_cleanup_close_ int folder_fd = -1, fd = -1;
-	_cleanup_free_ char *file = NULL, *block = NULL, *data = NULL;
+	_cleanup_free_ char *block = NULL, *data = NULL;
+	_cleanup_close_ int fd = -1;
 	uint64_t offset, length;
 	struct stat st;
 	ssize_t n;
 
-	if (!session || !name || op_number(op, "offset", 0, INT64_MAX, &offset) < 0 ||
+	if (!name || op_number(op, "offset", 0, INT64_MAX, &offset) < 0 ||
 	    op_number(op, "length", 1, RECORDING_READ_MAX, &length) < 0) {
 		return -EREMOTEIO;
 	}
-	folder_fd = recordings_open(op->hostd, session);
-	file = strf("%s" RECORDING_SUFFIX, name);
-	block = malloc(length);
-	if (!file || !block) {
-		return op_no_memory(op);
+	fd = recording_open(op, name);
+	if (fd < 0) {
+		return -EREMOTEIO;
 	}
-	if (folder_fd >= 0) {
-		fd = openat(folder_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	}
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		return fault_set(&op->fault, FAULT_NOT_FOUND, "There is no such recording");
+	}
+	block = malloc(length);
+	if (!block) {
+		return op_no_memory(op);
 	}
 	n = pread(fd, block, length, (off_t)offset);
 	data = n < 0 ? NULL : base64_encode(block, (size_t)n);

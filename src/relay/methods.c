@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "control.h"
+#include "history.h"
 #include "hub.h"
 #include "hub_file.h"
 #include "hub_source.h"
@@ -153,14 +154,14 @@ static int method_status(struct method_call *c)
 {
 	const struct relay *r = c->relay;
 
-	c->result =
-		json_pack("{s:s, s:I, s:o, s:s, s:o, s:o, s:I, s:o, s:o, s:I, s:I}", "name",
-			  r->name, "pid", (json_int_t)getpid(), "hub", status_hub(r), "agent",
-			  agent_state(r->agent), "host_key", text_or_null(agent_host_key(r->agent)),
-			  "failed", text_or_null(agent_failed(r->agent)), "displays",
-			  (json_int_t)r->n_displays, "upstreams", status_upstreams(r), "records",
-			  status_records(r), "pipes", (json_int_t)pipes_count(r), "grants",
-			  (json_int_t)grants_count(&r->grants, clock_monotonic()));
+	c->result = json_pack("{s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:I, s:o, s:o, s:I, s:I}",
+			      "name", r->name, "pid", (json_int_t)getpid(), "hub", status_hub(r),
+			      "history", history_status(r->history), "agent", agent_state(r->agent),
+			      "host_key", text_or_null(agent_host_key(r->agent)), "failed",
+			      text_or_null(agent_failed(r->agent)), "displays",
+			      (json_int_t)r->n_displays, "upstreams", status_upstreams(r),
+			      "records", status_records(r), "pipes", (json_int_t)pipes_count(r),
+			      "grants", (json_int_t)grants_count(&r->grants, clock_monotonic()));
 	return c->result ? 0 : -ENOMEM;
 }
 
@@ -330,6 +331,24 @@ static int method_record_open(struct method_call *c)
 				TAKE_FD(c->fds[1]));
 }
 
+static int method_history_open(struct method_call *c)
+{
+	struct recorder_options o = { .columns = 80,
+				      .rows = 24,
+				      .full = "the console goes on in the next recording" };
+	const char *name;
+	int err = need_hub(c);
+
+	if (err < 0) {
+		return err;
+	}
+	if (param_name(c, "name", &name) < 0 ||
+	    param_number(c, "max_bytes", 65536, RECORDER_BYTES_MAX, &o.max_bytes) < 0) {
+		return -EREMOTEIO;
+	}
+	return history_open_take(c->relay, name, &o, TAKE_FD(c->fds[0]), TAKE_FD(c->fds[1]));
+}
+
 static int method_pipe_open(struct method_call *c)
 {
 	const char *name;
@@ -393,6 +412,7 @@ static const struct {
 	{ "agent.config", 0, method_agent_config },
 	{ "upstream.link", 1, method_upstream_link },
 	{ "record.open", 2, method_record_open },
+	{ "history.open", 2, method_history_open },
 	{ "pipe.open", 1, method_pipe_open },
 	{ "grant", 0, method_grant },
 	{ "shutdown", 0, method_shutdown },

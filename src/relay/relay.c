@@ -7,6 +7,7 @@
 
 #include "agent.h"
 #include "control.h"
+#include "history.h"
 #include "hub.h"
 #include "hub_source.h"
 #include "pipes.h"
@@ -48,6 +49,7 @@ void relay_fini(struct relay *r)
 	records_free(r);
 	upstreams_free(r);
 	r->source = hub_source_free(r->source);
+	r->history = history_free(r->history);
 	r->hub = hub_free(r->hub);
 	control_free(r->control);
 	poll_set_free(r->poll);

@@ -46,6 +46,7 @@ struct recorder {
 	struct state_page *page;
 	struct state_slot now; /* as in the page */
 	uint64_t max_bytes;
+	const char *full_text;
 	struct buf line;
 	uint8_t partial[UTF8_MAX]; /* start of a character whose rest has not come */
 	size_t n_partial;
@@ -121,7 +122,7 @@ static void line_write(struct recorder *r, uint64_t offset, uint64_t at_usec)
 	if (full) {
 		next.offset = r->now.offset;
 		buf_clear(&r->line);
-		err = marker_encode(&r->line, at_usec, "the recording has reached its limit");
+		err = marker_encode(&r->line, at_usec, r->full_text);
 	}
 	next.length = r->now.length + buf_len(&r->line);
 	if (err == 0) {
@@ -403,6 +404,7 @@ int recorder_open_take(int cast_fd, int state_fd, const struct recorder_options 
 	}
 	r->fd = cast_fd;
 	r->max_bytes = options->max_bytes;
+	r->full_text = options->full ? options->full : "the recording has reached its limit";
 	buf_init(&r->line, LINE_MAX_BYTES);
 	err = state_map(r, owned_state_fd);
 	if (err == 0) {
@@ -438,6 +440,17 @@ uint64_t recorder_offset(const struct recorder *r)
 uint64_t recorder_bytes(const struct recorder *r)
 {
 	return r->now.length;
+}
+
+uint64_t recorder_limit(const struct recorder *r)
+{
+	return r->max_bytes;
+}
+
+void recorder_limit_set(struct recorder *r, uint64_t max_bytes)
+{
+	assert(max_bytes >= 1024);
+	r->max_bytes = max_bytes;
 }
 
 enum fault_code recorder_stopped(const struct recorder *r)

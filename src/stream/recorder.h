@@ -23,6 +23,7 @@ struct recorder;
 struct recorder_options {
 	unsigned columns, rows; /* for the header, 1..1000 */
 	uint64_t max_bytes;	/* 1024 or more */
+	const char *full; /* what the last line says then, short and plain; NULL: that it is */
 };
 
 /* Takes both fds. `now`: CLOCK_REALTIME. -EBADMSG when the two files do not belong together;
@@ -34,6 +35,9 @@ struct recorder *recorder_close(struct recorder *r);
 /* Where the stream must go on, TUNNEL_FROM_KEPT for a new recording. */
 uint64_t recorder_offset(const struct recorder *r);
 uint64_t recorder_bytes(const struct recorder *r);
+uint64_t recorder_limit(const struct recorder *r);
+/* 1024 or more; one that is passed already is reached with the next line. */
+void recorder_limit_set(struct recorder *r, uint64_t max_bytes);
 /* FAULT_NONE while it records; else why it stopped: FAULT_DISK_FULL, FAULT_QUOTA, FAULT_INTERNAL.
  */
 enum fault_code recorder_stopped(const struct recorder *r);

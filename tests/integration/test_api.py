@@ -665,6 +665,28 @@ def test_recordings(dvmd, alice, patient):
     assert alice.get(f"{base}/patient.cast").body == b""
 
 
+def test_recordings_of_a_vm(dvmd, alice, bob, patient):
+    name, text = "000001-20261127t200511z", b'[0.5, "o", "line"]\n' * 20000
+    vm = alice.ok("GET", "/v1/vms/patient")["id"]
+    dvmd.host.recordings[vm] = {name: text}
+    base = "/v1/vms/patient/recordings"
+    (item,) = alice.ok("GET", base)["items"]
+    assert item["name"] == name and item["size_bytes"] == len(text) and item["begun"]
+    assert alice.get(f"{base}/{name}").body == text
+    assert alice.get(f"/v1/vms/{vm}/recordings/{name}", headers={"Range": "bytes=10-19"}).body == text[10:20]
+    alice.refused("not-found", "GET", f"{base}/000002-20261127t200511z")
+    alice.refused("not-found", "GET", f"{base}/..%2fring")
+    for path in (base, f"{base}/{name}", f"/v1/vms/{vm}/recordings", f"/v1/vms/{vm}/recordings/{name}"):
+        bob.refused("not-found", "GET", path)
+    assert alice.ok("GET", "/v1/vms/patient")["history"]["bytes"] == len(text)
+    dvmd.host.history_stopped = "disk-full"
+    assert alice.ok("GET", "/v1/vms/patient")["history"]["stopped"] == "disk-full"
+    dvmd.host.history_stopped = None
+    dvmd.host.notify("history.stopped", vm=vm, code="disk-full")
+    wait_for(lambda: 'dvm_console_history_stopped_total{code="disk-full"} 1' in alice.get("/metrics").body.decode(),
+             what="the metric")
+
+
 def test_a_recording_that_breaks_off(dvmd, alice, patient):
     """A host that goes away in the middle: the connection ends short, it does not hang or lie."""
     session = start(alice, "patient")["id"]

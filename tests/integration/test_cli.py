@@ -249,6 +249,21 @@ def test_record(server, dvm):
     assert dvm("record", "play", "s-7m2x9qkd", "--speed", "0").stdout == "hello\nlogin: "
 
 
+def test_record_of_a_vm(server, dvm):
+    cast = b'{"version": 2, "width": 80, "height": 24}\n[0.1, "o", "hello\\r\\n"]\n'
+    base = "/v1/vms/patient/recordings"
+    items = [{"name": f"00000{n}-20261127t200511z", "size_bytes": 60, "format": "asciicast-v2",
+              "begun": "2026-11-27T20:05:11.000Z"} for n in (1, 2)]
+    server.on(f"GET {base}", (200, {"items": items}))
+    server.on(f"GET {base}/{items[1]['name']}", (200, cast))
+    r = dvm("record", "list", "patient")
+    assert r.stdout.count("-20261127t200511z") == 2 and "BEGUN" in r.stdout
+    r = dvm("record", "get", "patient")
+    assert r.returncode != 0 and "several recordings" in r.stderr and "dvm record list patient" in r.stderr
+    assert dvm("record", "get", "patient", items[1]["name"]).stdout.encode() == cast
+    assert dvm("record", "play", "patient", items[1]["name"], "--speed", "0").stdout == "hello\n"
+
+
 def test_ssh_config(server, dvm):
     server.on("GET /v1/sessions/s-7m2x9qkd", (200, SESSION))
     ssh_dir = dvm.home / ".ssh"

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is kept of consoles: how much of it, through changes of its size, damage and full disks."""
 
+import base64
 import contextlib
+import itertools
+import json
 import os
 import pathlib
 import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import hosttest  # noqa: E402
+import rpc  # noqa: E402
 from hosttest import wait_for  # noqa: E402
 
 VM = "v-1"
@@ -163,3 +168,239 @@ def test_configuration_that_is_refused(tmp_path, text):
         env=dict(os.environ, DVM_LIBEXEC=str(hosttest.BUILD / "src/relay")), capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
     assert "line 2" in done.stderr and text.split()[0] in done.stderr
+
+
+# Recordings
+
+
+def recordings(host, vm=VM):
+    return host.call("recording.list", vm=vm)["recordings"]
+
+
+def recording(host, name, vm=VM):
+    """As much of it as the list tells of: behind that, half a line may be on its way."""
+    size = sum(item["size_bytes"] for item in recordings(host, vm) if item["name"] == name)
+    data = b""
+    while len(data) < size:
+        part = host.call("recording.read", vm=vm, name=name, offset=len(data), length=min(size - len(data), 262144))
+        data += base64.b64decode(part["data"])
+    return data
+
+
+def play(data):
+    """Checks every line; the output, with markers as "<…>"."""
+    header, *events = [json.loads(line) for line in data.decode().splitlines()]
+    assert header["version"] == 2 and abs(header["timestamp"] - time.time()) < 600
+    last, out = 0, ""
+    for at, kind, text in events:
+        assert at >= last and kind in "om"
+        last = at
+        out += text if kind == "o" else f"<{text}>"
+    return out
+
+
+def play_all(host, vm=VM):
+    text = "".join(play(recording(host, item["name"], vm)) for item in recordings(host, vm))
+    return text.replace("<the console goes on in the next recording>", "")
+
+
+def play_newest(host, vm):
+    """Two of them: the next may just have been begun."""
+    text = ""
+    for item in recordings(host, vm)[-2:]:
+        with contextlib.suppress(rpc.Fault):  # its turn to go came
+            data = recording(host, item["name"], vm)
+            text += play(data) if data else ""
+    return text
+
+
+def wait_recorded(host, text, vm=VM):
+    wait_for(lambda: text in play_newest(host, vm), f"{text!r} in the recording")
+
+
+def test_console_is_recorded(host, target):
+    host.fake.call("script.print", domain=target, text="Gr\u00fc\u00dfe\r\n")
+    wait_recorded(host, "Gr\u00fc\u00dfe\r\n")
+    (item,) = recordings(host)
+    assert item["format"] == "asciicast-v2" and item["begun"].endswith("Z") and item["name"].startswith("000001-")
+    data = recording(host, item["name"])
+    # byte `size_bytes` of the recording is byte `offset` of the stream
+    kept = host.read_console(VM, "Gr\u00fc\u00dfe\r\n".encode())
+    assert re.sub("<[^>]*>", "", play(data)).encode() == kept[:item["offset"]]
+    shown = host.call("console.get", vm=VM)
+    assert shown["up"] and shown["history"] == {"bytes": len(data), "since": item["begun"], "stopped": None}
+    host.call("domain.power", domain=target, vm=VM, verb="off")
+    wait_recorded(host, "<the console is gone>")
+    host.call("domain.power", domain=target, vm=VM, verb="on")
+    wait_recorded(host, "<the console is back>")
+    for bad in [dict(vm="v-2", name=item["name"]), dict(vm=VM, name="ring"), dict(vm=VM, name="000002-20260101t000000z"),
+                dict(vm=VM, name="../v-1/ring"), dict(vm="../x", name=item["name"])]:
+        with pytest.raises(rpc.Fault) as fault:
+            host.call("recording.read", offset=0, length=100, **bad)
+        assert fault.value.code in ("not-found", "bad-value")
+
+
+def test_recording_goes_on_whoever_dies(host, target):
+    """Each byte once, through the deaths of dvm-hostd and of the relay, in the middle of a character too."""
+    expected = []
+    for turn in range(6):
+        text = numbered(turn * 1000, 200)
+        expected += lines(text.encode())
+        host.fake.call("script.print", domain=target, text=text)
+        host.read_console(VM, text[-8:].encode())
+        pid = host.relay_pids()[VM]
+        if turn % 2:
+            host.hostd.kill()
+        if turn % 3 != 2:
+            os.kill(pid, signal.SIGKILL)
+        if turn % 2:
+            host.start()
+        wait_for(lambda: (host.console(VM) or {}).get("up") and host.relay_pids().get(VM) is not None, "the console")
+        wait_recorded(host, text[-8:])
+    assert lines(play_all(host).encode()) == expected
+    assert len(recordings(host)) == 1
+
+
+def rotated(host, target, bytes_, first=0, vm=VM):
+    """Says so much that it is recorded without a gap."""
+    number = first
+    while number * 10 < first * 10 + bytes_:
+        text = numbered(number, 8000)
+        host.fake.call("script.print", domain=target, text=text)
+        number += 8000
+        wait_recorded(host, text[-8:], vm)
+    return number
+
+
+def test_recordings_rotate(host, target):
+    configure(host, "scrollback = 4M\nhistory = 1M\n")
+    say(host, target, numbered(90000, 20000))  # more than a file may be then
+    wait_recorded(host, "0109999;")
+    restart(host)
+    first = recordings(host)[0]["name"]
+    last = rotated(host, target, 1_500_000)
+    items = recordings(host)
+    folder = ring(host).parent
+    assert sum(p.stat().st_size for p in folder.glob("*.cast")) <= 1 << 20
+    assert 3 <= len(items) <= 4 and all(i["size_bytes"] <= 1 << 18 for i in items)
+    assert first not in [i["name"] for i in items]
+    numbers = [int(i["name"].split("-")[0]) for i in items]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert len(list(folder.glob("*.state"))) == 1
+    said = [int(line[:-1]) for line in lines(play_all(host).encode())]
+    assert said == list(range(said[0], last)), "the newest, whole"
+    assert "goes on in the next" in play(recording(host, items[0]["name"]))
+
+
+def test_limit_of_all_recordings(host, target):
+    """The oldest of all goes, whoever's it is, but not what is being written."""
+    configure(host, "scrollback = 4M\nhistory = 1M\nhistory-total = 1M\n")
+    restart(host)
+    rotated(host, target, 700_000)
+    assert len(recordings(host)) >= 3
+    other = host.fake.call("script.define", name="other", disks=[])["uuid"]
+    host.call("console.ensure", vm="v-2", domain=other)
+    host.call("domain.power", domain=other, vm="v-2", verb="on")
+    host.read_console("v-2", b"login: ")
+    rotated(host, other, 700_000, vm="v-2")
+    total = sum(p.stat().st_size for p in (host.state / "consoles").glob("*/*.cast"))
+    assert total <= 1 << 20
+    assert len(recordings(host)) == 1 and len(recordings(host, "v-2")) >= 2
+    assert "limit of all consoles" in (host.folder / "log").read_text()
+    # more VMs than there is room for: not recorded, and told
+    for i in range(3, 7):
+        uuid = host.fake.call("script.define", name=f"more-{i}", disks=[])["uuid"]
+        host.call("console.ensure", vm=f"v-{i}", domain=uuid)
+    host.peer.wait_notice("history.stopped", code="quota")
+    assert sum(1 for i in range(1, 7) if recordings(host, f"v-{i}")) == 4
+
+
+@pytest.mark.parametrize("what", ["cut", "state", "both"])
+def test_damaged_recording(host, target, what):
+    """The damaged one stays as it is, the next is begun; the console goes on."""
+    say(host, target, "before the damage")
+    wait_recorded(host, "before the damage")
+    (item,) = recordings(host)
+    cast = ring(host).parent / (item["name"] + ".cast")
+    state = cast.with_suffix(".state")
+    host.hostd.kill()
+    os.kill(host.relay_pids()[VM], signal.SIGKILL)
+    if what != "state":
+        cast.write_bytes(cast.read_bytes()[:50])
+    if what != "cut":
+        state.write_bytes(b"\xff" * 4096)
+    damaged = cast.read_bytes()
+    host.start()
+    wait_for(lambda: (host.console(VM) or {}).get("up"), "the console")
+    say(host, target, "after the damage")
+    wait_for(lambda: len(recordings(host)) == 2, "the next recording")
+    wait_for(lambda: "after the damage" in play(recording(host, recordings(host)[1]["name"])), "it in the recording")
+    assert cast.read_bytes() == damaged and not state.exists()
+    assert "is damaged" in (host.folder / "log").read_text()
+
+
+def fill(path):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(fd, b"x" * 4096)
+    os.close(fd)
+
+
+def test_recordings_on_a_full_disk(host):
+    """The oldest goes; where none is left the console goes on unrecorded, and is recorded again when there is room."""
+    if os.geteuid() != 0:
+        pytest.skip("needs a small file system")
+    configure(host, "history = 4M\n")
+    host.restart()
+    with small_disk(host.state / "consoles", "3m"):
+        uuid = host.fake.call("script.define", name="patient", disks=[])["uuid"]
+        host.call("console.ensure", vm=VM, domain=uuid)
+        host.call("domain.power", domain=uuid, vm=VM, verb="on")
+        first = recordings(host)[0]["name"]
+        last = rotated(host, uuid, 2_500_000)
+        assert first not in [i["name"] for i in recordings(host)]
+        assert "the disk is full" in (host.folder / "log").read_text()
+        said = [int(line[:-1]) for line in lines(play_all(host).encode())]
+        assert said == list(range(said[0], last)), "the newest, whole"
+
+        # somebody else fills it
+        junk = host.state / "consoles/junk"
+        count = itertools.count(500000, 100)
+
+        def told():
+            fill(junk)
+            host.fake.call("script.print", domain=uuid, text=numbered(next(count), 100))
+            return any(name == "history.stopped" for name, _ in host.peer.notices)
+
+        wait_for(told, "it to be told")
+        host.peer.wait_notice("history.stopped", vm=VM, code="disk-full")
+        fill(junk)
+        wait_for(lambda: host.call("console.get", vm=VM)["history"]["stopped"] == "disk-full", "it to be said")
+        say(host, uuid, "unrecorded")
+        junk.unlink()
+        wait_recorded(host, "unrecorded")
+        assert host.call("console.get", vm=VM)["history"]["stopped"] is None
+        host.call("console.drop", vm=VM)
+
+
+def test_limits_that_become_less(host, target):
+    """What is there is brought below them at the next start, but for what is being written."""
+    configure(host, "scrollback = 4M\nhistory = 2M\n")
+    restart(host)
+    rotated(host, target, 1_500_000)
+    assert len(recordings(host)) >= 6
+    newest = recordings(host)[-1]["name"]
+    configure(host, "scrollback = 4M\nhistory = 2M\nhistory-total = 2M\n")
+    host.restart(kill=False)
+    configure(host, "scrollback = 4M\nhistory = 1M\nhistory-total = 1M\n")
+    host.restart(kill=False)
+    wait_for(lambda: sum(i["size_bytes"] for i in recordings(host)) <= 1 << 20, "less")
+    assert recordings(host)[-1]["name"] == newest
+
+
+def test_recordings_go_with_the_vm(host, target):
+    assert list((host.state / "consoles").glob("*/*.cast"))
+    host.call("console.drop", vm=VM)
+    assert list((host.state / "consoles").iterdir()) == []
+    assert recordings(host) == []

@@ -45,6 +45,9 @@ static void values(void **state)
 	assert_int_equal(c.scrollback_bytes, 65536);
 	assert_int_equal(load("[console]\nscrollback = 256M\n", &c, &fault), 0);
 	assert_int_equal(c.scrollback_bytes, 256 * 1024 * 1024);
+	assert_int_equal(load("[console]\nhistory = 8M\nhistory-total = 1G\n", &c, &fault), 0);
+	assert_int_equal(c.history_bytes, 8 << 20);
+	assert_int_equal(c.history_total_bytes, 1 << 30);
 }
 
 static void refused(void **state)
@@ -59,6 +62,9 @@ static void refused(void **state)
 		{ "[console]\nscrollback = much\n", FAULT_BAD_VALUE },
 		{ "[console]\nscrollback =\n", FAULT_BAD_VALUE },
 		{ "[console]\nscrollback = 99999999999999999999\n", FAULT_BAD_VALUE },
+		{ "[console]\nhistory = 1K\n", FAULT_BAD_VALUE },
+		{ "[console]\nhistory-total = 2048T\n", FAULT_BAD_VALUE },
+		{ "[console]\nhistory = 2M\nhistory-total = 1M\n", FAULT_BAD_VALUE },
 		{ "[console]\nscrolback = 1M\n", FAULT_UNKNOWN_FIELD },
 	};
 

@@ -296,6 +296,44 @@ static void stops_at_its_limit(void **state)
 	files_close(&f);
 }
 
+/* A limit that became less is reached with the next line; the next file has what did not go in. */
+static void goes_on_in_the_next_file(void **state)
+{
+	const struct recorder_options o = {
+		.columns = 80, .rows = 25, .max_bytes = 65536, .full = "see the next"
+	};
+	struct files f = files_new(), next = files_new();
+	struct recorder *r = NULL;
+	uint64_t at;
+
+	(void)state;
+	assert_int_equal(recorder_open_take(dup(f.cast), dup(f.state), &o, START, &r), 0);
+	recorder_start(r, 100, START);
+	recorder_data(r, "first", 5, START);
+	assert_int_equal(recorder_limit(r), 65536);
+	recorder_limit_set(r, 1024);
+	recorder_data(r, " second", 7, START);
+	assert_int_equal(recorder_stopped(r), FAULT_NONE);
+	for (int i = 0; i < 1000 && recorder_stopped(r) == FAULT_NONE; i++) {
+		recorder_gap(r, 1, START);
+	}
+	assert_int_equal(recorder_stopped(r), FAULT_QUOTA);
+	assert_true(recorder_bytes(r) <= 1024);
+	at = recorder_offset(r);
+	recorder_data(r, "lost", 4, START);
+	assert_int_equal(recorder_offset(r), at);
+	recorder_close(r);
+
+	assert_int_equal(recorder_open_take(dup(next.cast), dup(next.state), &o, START, &r), 0);
+	recorder_start(r, at, START);
+	recorder_start(r, at + 3, START);
+	recorder_data(r, "third", 5, START);
+	recorder_close(r);
+	check_play(next.cast, "<3 bytes lost>third");
+	files_close(&f);
+	files_close(&next);
+}
+
 static void stops_on_a_full_disk(void **state)
 {
 	struct files f = files_new();
@@ -369,6 +407,7 @@ int main(void)
 		cmocka_unit_test(continues_after_sigkill),
 		cmocka_unit_test(cuts_a_half_written_line),
 		cmocka_unit_test(stops_at_its_limit),
+		cmocka_unit_test(goes_on_in_the_next_file),
 		cmocka_unit_test(stops_on_a_full_disk),
 		cmocka_unit_test(takes_half_a_line_back),
 		cmocka_unit_test(refuses_files_that_do_not_match),

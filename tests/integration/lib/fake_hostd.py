@@ -96,6 +96,7 @@ class FakeHostd:
         self.faults = {}  # method -> [[code, times]]
         self.delays = {}  # method -> seconds
         self.grants = []
+        self.history_stopped = None
         self.screen, self.shots, self.part = b"", {}, 512 << 10
         self.hypervisor, self.memory_free_mib = "up", 4096
         self.images = [{"id": IMAGE, "name": "debian-12", "created": "2026-11-23T09:13:00.000Z",
@@ -329,12 +330,21 @@ class FakeHostd:
         self.grants.append({"relay": relay, "ticket": ticket, "service": service, "mode": mode, "raw": raw})
         return {"path": f"relay/{relay}/stream.sock"}
 
-    def do_recording_list(self, session):
+    def do_console_get(self, vm):
+        recordings = self.recordings.get(vm, {})
+        return {"up": vm in self.consoles, "offset": 0, "history": {
+            "bytes": sum(map(len, recordings.values())), "since": "2026-11-23T09:13:00.000Z" if recordings else None,
+            "stopped": self.history_stopped}}
+
+    def do_recording_list(self, session=None, vm=None):
+        if vm:
+            return {"recordings": [{"name": n, "size_bytes": len(d), "format": "asciicast-v2", "begun": "2026-11-23T09:13:00.000Z"}
+                                   for n, d in self.recordings.get(vm, {}).items()]}
         return {"recordings": [{"name": n, "size_bytes": len(d), "format": "asciicast-v2"}
                                for n, d in self.recordings.get(session, {}).items()]}
 
-    def do_recording_read(self, session, name, offset, length):
-        data = self.recordings.get(session, {}).get(name)
+    def do_recording_read(self, name, offset, length, session=None, vm=None):
+        data = self.recordings.get(session or vm, {}).get(name)
         if data is None:
             raise Fault("not-found", f"there is no recording {name}")
         part = data[offset:offset + length]
