@@ -31,7 +31,7 @@ from peer import (  # noqa: E402
 
 BUILD = os.environ.get("DVM_BUILD", ROOT / "build")
 RELAY = os.path.join(BUILD, "src/relay/dvm-relay")
-SANITIZED = os.environ.get("DVM_SANITIZED") == "1"
+SANITIZED = os.path.exists(RELAY) and b"__asan_init" in pathlib.Path(RELAY).read_bytes()
 RUN_AS = 65534 if os.geteuid() == 0 else os.geteuid()
 
 
