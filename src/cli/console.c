@@ -580,16 +580,15 @@ static int serve(struct console *c, struct fault *fault)
 /* Waits, but for a signal or the key that leaves: 0, or the exit status to end with. */
 static int pause_for(struct console *c, usec_t pause)
 {
-	usec_t end = clock_monotonic() + pause;
+	usec_t now = clock_monotonic(), end = now + pause;
 
-	while (clock_monotonic() < end && !c->quit) {
+	for (; now < end && !c->quit; now = clock_monotonic()) {
 		struct pollfd fds[2] = {
 			{ .fd = c->signal_fd, .events = POLLIN },
 			{ .fd = c->interactive && !c->input_ended ? STDIN_FILENO : -1,
 			  .events = POLLIN },
 		};
-		int r = poll(fds, ARRAY_SIZE(fds),
-			     (int)((end - clock_monotonic()) / USEC_PER_MSEC + 1));
+		int r = poll(fds, ARRAY_SIZE(fds), (int)((end - now) / USEC_PER_MSEC + 1));
 
 		if (r > 0 && fds[0].revents) {
 			r = take_signal(c);
