@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tunnel link on an fd. See link_conn.h. */
-/* #syscalls: read write writev close epoll_ctl fcntl */
+/* #syscalls: read write writev shutdown close epoll_ctl fcntl */
 #include "link_conn.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "channel.h"
@@ -33,6 +34,8 @@ struct link_conn {
 	bool failed;
 	bool undrained; /* somebody was told that there is no room */
 	bool unsent;	/* somebody was told that nothing can be sent at once */
+	bool no_more;	/* nothing is to come behind what waits */
+	bool shut;	/* the other end was told so */
 };
 
 static void conn_watch(struct link_conn *c)
@@ -71,6 +74,9 @@ static bool conn_write(struct link_conn *c)
 	struct buf *out = tunnel_link_output(c->link);
 
 	c->blocked = false;
+	if (c->shut) {
+		tunnel_link_output_sent(c->link, buf_len(out));
+	}
 	for (unsigned i = 0; i < WRITES_PER_TURN && buf_len(out) > 0; i++) {
 		/* Not buf_write_fd(): the link must know what was sent. */
 		ssize_t n = write(c->fd, buf_data(out), buf_len(out));
@@ -86,6 +92,10 @@ static bool conn_write(struct link_conn *c)
 	}
 	if (buf_len(out) > 0 && !c->blocked) {
 		link_conn_kick(c);
+	}
+	if (buf_len(out) == 0 && c->no_more && !c->shut) {
+		c->shut = true;
+		(void)shutdown(c->fd, SHUT_WR);
 	}
 	return true;
 }
@@ -372,6 +382,12 @@ void link_conn_kick(struct link_conn *c)
 void link_conn_fail(struct link_conn *c)
 {
 	c->failed = true;
+	link_conn_kick(c);
+}
+
+void link_conn_no_more(struct link_conn *c)
+{
+	c->no_more = true;
 	link_conn_kick(c);
 }
 

@@ -55,6 +55,9 @@ struct tunnel_link *link_conn_link(struct link_conn *c);
 /* There is output, or `failed`: to be dealt with from the loop. */
 void link_conn_kick(struct link_conn *c);
 void link_conn_fail(struct link_conn *c);
+/* What waits is still sent, then the other end reads that nothing more comes; what is sent from now
+ * on it does not get. Reading goes on. */
+void link_conn_no_more(struct link_conn *c);
 /* Little output waits: data may be sent. */
 bool link_conn_is_drained(struct link_conn *c);
 /* False when the connection has as many channels as it may. */

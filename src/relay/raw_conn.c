@@ -5,6 +5,10 @@
  * Theory of operation: bytes are read from the program while the channel takes them, and the
  * channel gets credit for what the program has read. A gap of known length cannot be shown to the
  * program, nor hidden from it: it ends the connection.
+ *
+ * A program that has gone said something before: that is still read, as the channel takes it, then
+ * the tunnel is ended from our side, and we end when the other end of it has read all. But not for
+ * longer than LINGER: it may be for a guest that reads nothing.
  */
 /* #syscalls: read write shutdown close epoll_ctl */
 #include "raw_conn.h"
@@ -21,10 +25,11 @@
 
 #define RAW_WINDOW ((size_t)64 * 1024)
 #define RAW_OUTPUT_MAX ((size_t)512 * 1024)
+#define LINGER_USEC (5 * USEC_PER_SEC)
 
 struct raw_conn {
 	int fd;
-	sd_event_source *io, *finish;
+	sd_event_source *io, *finish, *linger;
 	struct link_conn *conn;
 	struct channel channel;
 	char service[TUNNEL_SERVICE_MAX + 1];
@@ -33,6 +38,7 @@ struct raw_conn {
 	struct buf out; /* for the program */
 	bool in_eof;	/* the program sends no more */
 	bool out_eof;	/* nothing more comes for the program */
+	bool gone;	/* the program, in both directions */
 	bool over;
 	void (*ended)(void *user);
 	void *user;
@@ -61,7 +67,7 @@ static void watch(struct raw_conn *r)
 {
 	uint32_t events = 0;
 
-	if (r->over) {
+	if (r->over || r->gone) {
 		return;
 	}
 	if (r->opened && r->channel.conn && !r->in_eof && channel_room(&r->channel) > 0) {
@@ -75,6 +81,8 @@ static void watch(struct raw_conn *r)
 	}
 }
 
+static void program_gone(struct raw_conn *r);
+
 static void out_write(struct raw_conn *r)
 {
 	while (buf_len(&r->out) > 0) {
@@ -87,7 +95,7 @@ static void out_write(struct raw_conn *r)
 			break;
 		}
 		if (n < 0) {
-			finish(r);
+			program_gone(r);
 			return;
 		}
 	}
@@ -103,29 +111,69 @@ static void out_write(struct raw_conn *r)
 	}
 }
 
-static void in_read(struct raw_conn *r)
+/* True when there may be more. */
+static bool in_read(struct raw_conn *r)
 {
 	uint8_t bytes[RAW_WINDOW];
 	size_t room = r->opened && r->channel.conn ? channel_room(&r->channel) : 0;
 	ssize_t n;
 
 	if (room == 0 || r->in_eof) {
-		return;
+		return false;
 	}
 	n = read(r->fd, bytes, MIN(room, sizeof(bytes)));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		return false;
+	}
+	if (n < 0 && !r->gone) {
+		finish(r);
+		return false;
+	}
+	if (n <= 0) {
+		r->in_eof = true;
+		channel_eof(&r->channel);
+		return false;
+	}
+	(void)channel_send(&r->channel, bytes, (size_t)n);
+	return true;
+}
+
+/* What the program said before it went, as far as it goes now. */
+static void in_read_rest(struct raw_conn *r)
+{
+	if (r->opened && !(r->mode & TUNNEL_MODE_WRITE)) {
+		finish(r); /* nobody takes it */
 		return;
 	}
-	if (n < 0) {
+	while (in_read(r)) {
+	}
+	if (r->in_eof && r->conn) {
+		link_conn_no_more(r->conn);
+	}
+}
+
+static int on_linger(sd_event_source *source, uint64_t now, void *user)
+{
+	finish(user);
+	return 0;
+}
+
+static void program_gone(struct raw_conn *r)
+{
+	if (r->gone || r->over) {
+		return;
+	}
+	r->gone = true;
+	buf_clear(&r->out);
+	/* It would wake us for ever. */
+	(void)sd_event_source_set_enabled(r->io, SD_EVENT_OFF);
+	if (!r->conn ||
+	    sd_event_add_time_relative(sd_event_source_get_event(r->io), &r->linger,
+				       CLOCK_MONOTONIC, LINGER_USEC, 0, on_linger, r) < 0) {
 		finish(r);
 		return;
 	}
-	if (n == 0) {
-		r->in_eof = true;
-		channel_eof(&r->channel);
-		return;
-	}
-	(void)channel_send(&r->channel, bytes, (size_t)n);
+	in_read_rest(r);
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
@@ -133,14 +181,13 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
 	struct raw_conn *r = user;
 
 	if (revents & EPOLLIN) {
-		in_read(r);
+		(void)in_read(r);
 	}
 	if (revents & EPOLLOUT) {
 		out_write(r);
 	}
-	/* Gone in both directions. */
 	if ((revents & (EPOLLHUP | EPOLLERR)) && !(revents & EPOLLIN)) {
-		finish(r);
+		program_gone(r);
 	}
 	watch(r);
 	return 0;
@@ -151,6 +198,10 @@ static void on_opened(struct channel *c, uint64_t start, uint8_t mode)
 	struct raw_conn *r = container_of(c, struct raw_conn, channel);
 
 	r->opened = true;
+	r->mode = mode;
+	if (r->gone) {
+		in_read_rest(r);
+	}
 	watch(r);
 }
 
@@ -158,6 +209,9 @@ static void on_data(struct channel *c, const uint8_t *p, size_t len)
 {
 	struct raw_conn *r = container_of(c, struct raw_conn, channel);
 
+	if (r->gone) {
+		return;
+	}
 	if (buf_append(&r->out, p, len) < 0) {
 		finish(r);
 		return;
@@ -177,7 +231,12 @@ static void on_gap(struct channel *c, uint64_t length)
 
 static void on_writable(struct channel *c)
 {
-	watch(container_of(c, struct raw_conn, channel));
+	struct raw_conn *r = container_of(c, struct raw_conn, channel);
+
+	if (r->gone) {
+		in_read_rest(r);
+	}
+	watch(r);
 }
 
 static void on_eof(struct channel *c)
@@ -298,6 +357,7 @@ struct raw_conn *raw_conn_free(struct raw_conn *r)
 		return NULL;
 	}
 	link_conn_free(r->conn);
+	sd_event_source_disable_unref(r->linger);
 	sd_event_source_disable_unref(r->finish);
 	sd_event_source_disable_unref(r->io);
 	buf_fini(&r->out);

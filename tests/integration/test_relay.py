@@ -1104,6 +1104,32 @@ def test_raw(console):
     assert len(receive_to_end(sock)) < 400 * 16384
 
 
+def test_raw_is_heard_out(console):
+    """Who said something and left has said it, as far as the guest takes it."""
+    relay, guest = console
+    text = bytes(range(256)) * 600
+    sock = relay.connect_stream(mode="rw", raw=True)
+    sock.settimeout(20)
+    sock.sendall(text)
+    sock.close()
+    got = b""
+    while len(got) < len(text):
+        got += guest.recv(65536)
+    assert got == text
+    relay.wait_status(lambda s: s["hub"]["readers"] == 0)
+    # a guest that takes nothing does not keep the next one out
+    sock = relay.connect_stream(mode="rw", raw=True)
+    sock.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            sock.send(text)
+            time.sleep(0.01)
+    sock.close()
+    relay.wait_status(lambda s: s["hub"]["readers"] == 0)
+    _, channel = relay.reader("rw")
+    assert channel.mode == 3
+
+
 # A session's relay: the agent, and consoles switched through
 
 
