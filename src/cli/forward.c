@@ -18,6 +18,7 @@
 #include "list.h"
 
 #define IN_MAX ((size_t)64 * 1024)
+#define TABLE_ADDRESS_MAX 38 /* 32 digits, colon, 4 digits */
 
 struct conn {
 	struct list link;
@@ -148,40 +149,66 @@ static const struct stream_client_ops stream_ops = {
 /* --- who connects
  * ------------------------------------------------------------------------------ */
 
-/* The user of the other end of a connection within this machine, out of the kernel's own table.
- * What its program has closed already belongs to nobody any more, which the table shows as root's.
- */
-static int peer_uid(int fd, uid_t *ret)
+/* An address as the kernel's tables of connections write it; as the IPv6 one it is mapped to where
+ * `mapped`. */
+static void table_address(const struct sockaddr_in *a, bool mapped, char out[TABLE_ADDRESS_MAX])
 {
-	struct sockaddr_in ours, theirs;
-	socklen_t ours_len = sizeof(ours), theirs_len = sizeof(theirs);
+	char prefix[25] = "";
+
+	if (mapped) {
+		snprintf(prefix, sizeof(prefix), "%08X%08X%08X", 0, 0, htonl(0xffff));
+	}
+	snprintf(out, TABLE_ADDRESS_MAX, "%s%08X:%04X", prefix, a->sin_addr.s_addr,
+		 ntohs(a->sin_port));
+}
+
+/* Whose the socket is that is `local` and connected to `remote`. What its program has closed
+ * already belongs to nobody any more, which the table shows as root's. */
+static int table_find(const char *path, const char *local, const char *remote, uid_t *ret)
+{
+	FILE *table = fopen(path, "re");
 	char line[512];
 	int r = -ENOENT;
-	FILE *table;
 
-	if (getsockname(fd, (struct sockaddr *)&ours, &ours_len) < 0 ||
-	    getpeername(fd, (struct sockaddr *)&theirs, &theirs_len) < 0) {
-		return -errno;
-	}
-	table = fopen("/proc/net/tcp", "re");
 	if (!table) {
 		return -errno;
 	}
 	while (r < 0 && fgets(line, sizeof(line), table)) {
-		unsigned local, local_port, remote, remote_port, uid;
+		char from[TABLE_ADDRESS_MAX], to[TABLE_ADDRESS_MAX];
 		unsigned long inode;
+		unsigned uid;
 
 		/* sl local remote state tx:rx timer:when retransmits uid timeout inode … */
-		if (sscanf(line, " %*d: %8X:%4X %8X:%4X %*X %*X:%*X %*X:%*X %*X %u %*d %lu", &local,
-			   &local_port, &remote, &remote_port, &uid, &inode) == 6 &&
-		    inode != 0 && local == theirs.sin_addr.s_addr &&
-		    local_port == ntohs(theirs.sin_port) && remote == ours.sin_addr.s_addr &&
-		    remote_port == ntohs(ours.sin_port)) {
+		if (sscanf(line, " %*d: %37s %37s %*X %*X:%*X %*X:%*X %*X %u %*d %lu", from, to,
+			   &uid, &inode) == 4 &&
+		    inode != 0 && strcmp(from, local) == 0 && strcmp(to, remote) == 0) {
 			*ret = uid;
 			r = 0;
 		}
 	}
 	fclose(table);
+	return r;
+}
+
+/* The user of the other end of a connection within this machine. His program may have come with a
+ * socket of IPv6. */
+static int peer_uid(int fd, uid_t *ret)
+{
+	struct sockaddr_in ours, theirs;
+	socklen_t ours_len = sizeof(ours), theirs_len = sizeof(theirs);
+	int r = -ENOENT;
+
+	if (getsockname(fd, (struct sockaddr *)&ours, &ours_len) < 0 ||
+	    getpeername(fd, (struct sockaddr *)&theirs, &theirs_len) < 0) {
+		return -errno;
+	}
+	for (int mapped = 0; mapped < 2 && r < 0; mapped++) {
+		char local[TABLE_ADDRESS_MAX], remote[TABLE_ADDRESS_MAX];
+
+		table_address(&theirs, mapped, local);
+		table_address(&ours, mapped, remote);
+		r = table_find(mapped ? "/proc/net/tcp6" : "/proc/net/tcp", local, remote, ret);
+	}
 	return r;
 }
 
