@@ -94,6 +94,7 @@ static const struct view_column show_columns[] = {
 	{ "vCPUs", "hardware.vcpus" },
 	{ "disks", "hardware.disks", disks },
 	{ "console", "hardware.consoles", consoles },
+	{ "console history", "console_history" },
 	{ "recorded", "history", history },
 	{ "graphics", "hardware.graphics", view_names },
 	VIEW_END,
@@ -149,8 +150,9 @@ static int run_adopt(struct cli *cli, const struct args *args, struct fault *fau
 	json_t *body;
 	int r;
 
-	body = json_pack("{s:s, s:s*, s:s*}", "domain", args_word(args, 0), "name",
-			 args_value(args, "name"), "project", args_value(args, "project"));
+	body = json_pack("{s:s, s:s*, s:s*, s:s*}", "domain", args_word(args, 0), "name",
+			 args_value(args, "name"), "project", args_value(args, "project"),
+			 "console_history", args_has(args, "no-console-history") ? "none" : NULL);
 	if (!body) {
 		return fault_set(fault, FAULT_BAD_VALUE, "names must be UTF-8");
 	}
@@ -169,6 +171,7 @@ static int run_adopt(struct cli *cli, const struct args *args, struct fault *fau
 static const struct option_def adopt_options[] = {
 	{ "name", 'n', "NAME", "what to call it; made from the domain's name without it" },
 	{ "project", 'p', "PROJECT", "the project it belongs to (default: default)" },
+	{ "no-console-history", 0, NULL, "keep nothing of what its console says (see dvm vm set)" },
 	OPTION_JSON,
 	OPTION_END,
 };
@@ -183,6 +186,45 @@ const struct command cmd_vm_adopt = {
 		"(dvm record list VM).",
 	.options = adopt_options,
 	.run = run_adopt,
+};
+
+static int run_set(struct cli *cli, const struct args *args, struct fault *fault)
+{
+	_cleanup_free_ char *path = rest_path("/v1/vms/%s/settings", args_word(args, 0));
+	const char *history = args_value(args, "console-history");
+	_cleanup_(json_decrefp) json_t *vm = NULL;
+	int r;
+
+	if (!history || (strcmp(history, "kept") != 0 && strcmp(history, "none") != 0)) {
+		return fault_set(fault, FAULT_BAD_VALUE, "--console-history is kept or none");
+	}
+	r = cli_call(cli, "PUT", path, json_pack("{s:s}", "console_history", history), &vm, fault);
+	if (r < 0) {
+		return r;
+	}
+	if (args_has(args, "json")) {
+		return cli_print_json(vm);
+	}
+	printf("%s: console history %s\n", json_text(vm, "name"), json_text(vm, "console_history"));
+	return 0;
+}
+
+static const struct option_def set_options[] = {
+	{ "console-history", 0, "kept|none", "whether what its console says is kept" },
+	OPTION_JSON,
+	OPTION_END,
+};
+
+const struct command cmd_vm_set = {
+	.name = "vm set",
+	.words = "VM",
+	.summary = "change how dvm deals with a VM",
+	.text = "With --console-history none what its console says is there for those who read at "
+		"that time, and for nobody later; it is not recorded but in sessions that record "
+		"it. "
+		"What was kept until then is deleted. The console is drained all the same.",
+	.options = set_options,
+	.run = run_set,
 };
 
 static const struct view_column domain_columns[] = {

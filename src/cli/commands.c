@@ -7,8 +7,8 @@
 const struct command_group command_groups[] = {
 	{ "Debug a VM", GROUP(&cmd_debug, &cmd_ssh, &cmd_console, &cmd_vnc, &cmd_screenshot,
 			      &cmd_keys, &cmd_power) },
-	{ "VMs",
-	  GROUP(&cmd_vm_list, &cmd_vm_show, &cmd_vm_domains, &cmd_vm_adopt, &cmd_vm_release) },
+	{ "VMs", GROUP(&cmd_vm_list, &cmd_vm_show, &cmd_vm_domains, &cmd_vm_adopt, &cmd_vm_set,
+		       &cmd_vm_release) },
 	{ "Sessions", GROUP(&cmd_session_list, &cmd_session_show, &cmd_session_timeline,
 			    &cmd_session_renew, &cmd_session_end) },
 	{ "Disks", GROUP(&cmd_disk_attach, &cmd_disk_detach, &cmd_disk_list) },

@@ -47,6 +47,7 @@ extern const struct command cmd_user_create;
 extern const struct command cmd_user_list;
 extern const struct command cmd_version;
 extern const struct command cmd_vm_adopt;
+extern const struct command cmd_vm_set;
 extern const struct command cmd_vm_domains;
 extern const struct command cmd_vm_list;
 extern const struct command cmd_vm_release;

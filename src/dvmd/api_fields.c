@@ -13,6 +13,7 @@ const char *const api_stream_kinds[] = { "console", "vnc", "ssh", NULL };
 static const char *const attach_kinds[] = { "console", "disk", "vnc", NULL };
 static const char *const disk_kind[] = { "disk", NULL };
 const char *const api_stream_modes[] = { "r", "rw", "take", NULL };
+const char *const api_console_history[] = { "kept", "none", NULL };
 const char *const api_placements[] = { "auto", "same", "other", NULL };
 const char *const api_disk_modes[] = { "ro", "rw", NULL };
 
@@ -22,6 +23,14 @@ const struct field vm_adopt_fields[] = {
 	  .offset = offsetof(struct body_vm_adopt, domain) },
 	{ .name = "name", .type = FIELD_NAME, .offset = offsetof(struct body_vm_adopt, name) },
 	{ .name = "project", .type = FIELD_NAME, .offset = offsetof(struct body_vm_adopt, project) },
+	{ .name = "console_history", .type = FIELD_CHOICE, .choices = api_console_history,
+	  .offset = offsetof(struct body_vm_adopt, console_history) },
+	{ 0 },
+};
+
+const struct field vm_set_fields[] = {
+	{ .name = "console_history", .type = FIELD_CHOICE, .required = true, .choices = api_console_history,
+	  .offset = offsetof(struct body_vm_set, console_history) },
 	{ 0 },
 };
 

@@ -17,6 +17,10 @@ enum api_stream_kind { API_STREAM_CONSOLE, API_STREAM_VNC, API_STREAM_SSH };
 
 struct body_vm_adopt {
 	const char *domain, *name, *project;
+	int console_history; /* index into api_console_history */
+};
+struct body_vm_set {
+	int console_history;
 };
 struct body_vm_action {
 	int action; /* enum power_verb */
@@ -68,6 +72,7 @@ struct body_member_set {
 
 union api_body {
 	struct body_vm_adopt vm_adopt;
+	struct body_vm_set vm_set;
 	struct body_vm_action vm_action;
 	struct body_keys keys;
 	struct body_stream_open stream_open;
@@ -92,10 +97,12 @@ struct api_query {
 
 extern const char *const api_stream_kinds[];
 extern const char *const api_stream_modes[];
+extern const char *const api_console_history[];
 extern const char *const api_placements[];
 extern const char *const api_disk_modes[];
 
 extern const struct field vm_adopt_fields[];
+extern const struct field vm_set_fields[];
 extern const struct field vm_action_fields[];
 extern const struct field vm_keys_fields[];
 extern const struct field vm_stream_open_fields[];

@@ -14,6 +14,7 @@ void api_vm_list(struct api_call *c);
 void api_vm_get(struct api_call *c);
 void api_vm_adopt(struct api_call *c);
 void api_vm_forget(struct api_call *c);
+void api_vm_set(struct api_call *c);
 void api_vm_act(struct api_call *c);
 void api_domain_list(struct api_call *c);
 

@@ -15,6 +15,7 @@ const struct api_route api_routes[] = {
 	{ "GET", "/v1/domains", NULL, api_domain_list, no_query, NULL, 0 },
 	{ "GET", "/v1/vms/{vm}", NULL, api_vm_get, no_query, NULL, 0 },
 	{ "DELETE", "/v1/vms/{vm}", "vm.release", api_vm_forget, no_query, NULL, 0 },
+	{ "PUT", "/v1/vms/{vm}/settings", "vm.set", api_vm_set, no_query, vm_set_fields, 0 },
 	{ "POST", "/v1/vms/{vm}/actions", "vm.power", api_vm_act, no_query, vm_action_fields, 0,
 	  api_vm_acted_again, api_vm_acts_once },
 	{ "POST", "/v1/vms/{vm}/keys", "vm.keys", api_vm_keys, no_query, vm_keys_fields, 0, NULL, api_vm_keys_once },

@@ -26,7 +26,13 @@ void api_vm_adopt(struct api_call *c)
 {
 	const struct body_vm_adopt *body = &c->body.vm_adopt;
 
-	vm_adopt(c->d, &c->who, body->domain, body->name, body->project, api_on_made, c);
+	vm_adopt(c->d, &c->who, body->domain, body->name, body->project, body->console_history == 1,
+		 api_on_made, c);
+}
+
+void api_vm_set(struct api_call *c)
+{
+	vm_set(c->d, &c->who, c->params[0], c->body.vm_set.console_history == 1, api_on_ok, c);
 }
 
 void api_vm_forget(struct api_call *c)

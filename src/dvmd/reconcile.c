@@ -149,10 +149,12 @@ static void ensure_consoles(struct engine *e, const json_t *consoles)
 
 			strcpy(after, vms[i].id);
 			if (vms[i].state != VM_GONE &&
-			    !json_is_true(json_object_get(console, "up"))) {
+			    (!json_is_true(json_object_get(console, "up")) ||
+			     json_is_false(json_object_get(console, "keep")) !=
+				     vms[i].no_history)) {
 				host_link_call(e->d->host, "console.ensure",
-					       json_pack("{s:s,s:s}", "vm", vms[i].id, "domain",
-							 vms[i].domain),
+					       json_pack("{s:s,s:s,s:b}", "vm", vms[i].id, "domain",
+							 vms[i].domain, "keep", !vms[i].no_history),
 					       ASK_TIMEOUT, console_answer, NULL);
 			}
 		}

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "api_fields.h"
 #include "clock.h"
 
 /* What cannot be packed for want of memory makes the whole NULL: jansson's "o" does so for NULL. */
@@ -57,10 +58,11 @@ static json_t *view_user(struct dvmd *d, const char *id)
 
 json_t *view_vm(struct dvmd *d, const struct vm_row *vm, const char *session)
 {
-	return json_pack("{s:s,s:s,s:o,s:s,s:o,s:o,s:b,s:o}", "id", vm->id, "name", vm->name,
+	return json_pack("{s:s,s:s,s:o,s:s,s:o,s:o,s:b,s:o,s:s}", "id", vm->id, "name", vm->name,
 			 "project", view_project(d, vm->project), "state", vm_state_name(vm->state),
 			 "state_at", view_time(vm->state_at), "session", text_or_null(session),
-			 "fenced", vm->fence[0] != '\0', "created", view_time(vm->created));
+			 "fenced", vm->fence[0] != '\0', "created", view_time(vm->created),
+			 "console_history", api_console_history[vm->no_history]);
 }
 
 json_t *view_attachment(const struct attachment_row *a)

@@ -24,6 +24,7 @@ struct vm_request {
 	struct principal who;
 	struct vm_row vm;
 	enum power_verb verb;
+	bool no_history;     /* adopt, set */
 	char *domain, *name; /* adopt: as asked for; name NULL: made out of the domain's */
 	struct project_row project;
 	json_t *shown; /* get: what is known so far */
@@ -298,6 +299,7 @@ static int fill_vm(struct vm_request *q, const json_t *domain, struct fault *fau
 	vm->state = state ? vm_state_parse(state) : VM_UNKNOWN;
 	vm->state_at = vm->created = clock_realtime();
 	strcpy(vm->adopted_by, q->who.user);
+	vm->no_history = q->no_history;
 	return 0;
 }
 
@@ -346,7 +348,8 @@ static void adopted_answer(const json_t *result, const struct fault *fault, void
 static void ensure_console(struct vm_request *q)
 {
 	host_link_call(q->d->host, "console.ensure",
-		       json_pack("{s:s,s:s}", "vm", q->vm.id, "domain", q->vm.domain),
+		       json_pack("{s:s,s:s,s:b}", "vm", q->vm.id, "domain", q->vm.domain, "keep",
+				 !q->vm.no_history),
 		       CONSOLE_TIMEOUT, adopted_answer, q);
 }
 
@@ -395,7 +398,7 @@ static void adopt_answer(const json_t *result, const struct fault *away, void *u
 }
 
 void vm_adopt(struct dvmd *d, const struct principal *p, const char *domain, const char *name,
-	      const char *project, ops_reply_fn fn, void *user)
+	      const char *project, bool no_history, ops_reply_fn fn, void *user)
 {
 	struct project_row row;
 	struct fault fault;
@@ -417,6 +420,7 @@ void vm_adopt(struct dvmd *d, const struct principal *p, const char *domain, con
 		return;
 	}
 	q->project = row;
+	q->no_history = no_history;
 	q->domain = strdup(domain);
 	q->name = name ? strdup(name) : NULL;
 	if (!q->domain || (name && !q->name)) {
@@ -426,6 +430,71 @@ void vm_adopt(struct dvmd *d, const struct principal *p, const char *domain, con
 		return;
 	}
 	d->cloud->ops->domains(d->cloud, adopt_answer, q);
+}
+
+/* What is kept no longer is gone with the answer; where the host is away reconcile sees to it. */
+static void set_answer(const json_t *result, const struct fault *fault, void *user)
+{
+	_cleanup_(request_freep) struct vm_request *q = user;
+
+	if (fault && q->vm.no_history) {
+		log_warn("the console of %s may still be kept: %s, reconcile tries again", q->vm.id,
+			 fault_code_name(fault->code));
+		q->fn(NULL, fault, q->user);
+		return;
+	}
+	adopted_answer(result, fault, TAKE_PTR(q));
+}
+
+static int set(struct dvmd *d, const struct principal *p, struct vm_row *vm, bool no_history,
+	       struct fault *fault)
+{
+	_cleanup_(store_tx_end) struct store_tx tx = { 0 };
+	int r = store_tx_begin(&tx, d->store, fault);
+
+	if (r == 0) {
+		r = store_vm_set_no_history(d->store, vm->id, no_history, fault);
+	}
+	if (r == -ENOENT) {
+		return fault_set(fault, FAULT_NOT_FOUND, "There is no such VM");
+	}
+	if (r == 0) {
+		r = audit_add(d->events, p, vm->project, NULL, "vm.set", vm->id,
+			      no_history ? "console history: none" : "console history: kept",
+			      FAULT_NONE, fault);
+	}
+	if (r == 0) {
+		r = store_tx_commit(&tx, fault);
+	}
+	if (r == 0) {
+		vm->no_history = no_history;
+	}
+	return r;
+}
+
+void vm_set(struct dvmd *d, const struct principal *p, const char *ref, bool no_history,
+	    ops_reply_fn fn, void *user)
+{
+	struct fault fault;
+	struct vm_row vm;
+	struct vm_request *q;
+	int r = access_vm(d, p, ref, RIGHT_ADMIN, "vm.set", &vm, &fault);
+
+	if (r == 0) {
+		r = set(d, p, &vm, no_history, &fault);
+	}
+	if (r < 0) {
+		later_fault(d->event, &fault, fn, user);
+		return;
+	}
+	q = request_new(d, p, fn, user);
+	if (q) {
+		q->vm = vm;
+		host_link_call(d->host, "console.ensure",
+			       json_pack("{s:s,s:s,s:b}", "vm", vm.id, "domain", vm.domain, "keep",
+					 !vm.no_history),
+			       CONSOLE_TIMEOUT, set_answer, q);
+	}
 }
 
 /* It is out of the inventory; a relay that is still there falls to reconcile. */

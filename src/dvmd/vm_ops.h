@@ -22,10 +22,14 @@ void vm_get(struct dvmd *d, const struct principal *p, const char *ref, ops_repl
  * is what vm_adopt() takes. */
 void vm_candidates(struct dvmd *d, const struct principal *p, ops_reply_fn fn, void *user);
 /* Administrator. `domain`: UUID or the hypervisor's name; name NULL: made out of it; project NULL:
- * default. A domain that is in the inventory of that project already: the same answer again. From
- * now on its console is kept. */
+ * default; no_history: nothing of it is kept. A domain that is in the inventory of that project
+ * already: the same answer again. From now on its console is kept. */
 void vm_adopt(struct dvmd *d, const struct principal *p, const char *domain, const char *name,
-	      const char *project, ops_reply_fn fn, void *user);
+	      const char *project, bool no_history, ops_reply_fn fn, void *user);
+/* Administrator of the project: whether what the VM's console says is kept. What was, is deleted.
+ * Repeatable: also after a fault, which then says only that it has not come to the host yet. */
+void vm_set(struct dvmd *d, const struct principal *p, const char *ref, bool no_history,
+	    ops_reply_fn fn, void *user);
 /* Administrator: out of the inventory; refused while a session has it. */
 void vm_release(struct dvmd *d, const struct principal *p, const char *ref, ops_reply_fn fn,
 		void *user);

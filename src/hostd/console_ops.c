@@ -123,7 +123,7 @@ static int source_call(struct hostd *h, const char *vm, enum console_kind kind, 
 
 /* What the relay says of its hub. */
 struct hub_state {
-	bool up;
+	bool up, keeps;
 	json_int_t offset;
 	uint64_t device, inode; /* the file it followed last; 0 if none since a stream */
 };
@@ -142,6 +142,7 @@ static int hub_state(struct hostd *h, const char *vm, struct hub_state *ret, str
 	file = json_object_get(hub, "file");
 	*ret = (struct hub_state){
 		.up = json_is_true(json_object_get(hub, "source")),
+		.keeps = !json_is_false(json_object_get(hub, "keep")),
 		.offset = json_integer_value(json_object_get(hub, "offset")),
 		.device = (uint64_t)json_integer_value(json_object_get(file, "device")),
 		.inode = (uint64_t)json_integer_value(json_object_get(file, "inode")),
@@ -206,7 +207,7 @@ static int source_give(struct hostd *h, const char *vm, const char *domain, bool
 	if (r < 0) {
 		return r;
 	}
-	if (hub->offset == 0 && !fresh && console.history_fd >= 0) {
+	if (hub->offset == 0 && !fresh && hub->keeps && console.history_fd >= 0) {
 		history_give(h, vm, console.history_fd);
 	}
 	if (console.kind == CONSOLE_FILE) {
@@ -333,6 +334,7 @@ static int console_ensure(struct op *op)
 {
 	const char *vm = op_string(op, "vm", vm_id_valid);
 	const char *domain = op_string(op, "domain", uuid_valid);
+	bool keep = !json_is_false(json_object_get(op->params, "keep"));
 	struct hub_state hub;
 	int r;
 
@@ -341,7 +343,7 @@ static int console_ensure(struct op *op)
 	}
 	r = op_failpoint(&op->fault, "hostd.console.begin");
 	if (r == 0) {
-		r = relay_need(op->hostd, vm, domain, &op->fault);
+		r = relay_need_kept(op->hostd, vm, domain, keep, &op->fault);
 	}
 	if (r < 0) {
 		return r;
@@ -417,8 +419,8 @@ static int list_one(const char *vm, void *user)
 		log_debug("%s: the state of its console is not known: %s", vm, fault.message);
 	}
 	return json_array_append_new(job->consoles,
-				     json_pack("{sssssbsI}", "vm", vm, "domain", domain, "up",
-					       hub.up, "offset", hub.offset));
+				     json_pack("{sssssbsIsb}", "vm", vm, "domain", domain, "up",
+					       hub.up, "offset", hub.offset, "keep", hub.keeps));
 }
 
 static int console_list(struct op *op)

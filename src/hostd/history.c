@@ -463,15 +463,32 @@ static int refresh_once(struct hostd *h, const char *vm, const json_t *now, stru
 	return part_begin(h, vm, &parts, fault);
 }
 
-static int status_get(struct hostd *h, const char *vm, json_t **ret, struct fault *fault)
+/* `ret_kept`: what the console says is to be kept at all. */
+static int status_get(struct hostd *h, const char *vm, json_t **ret, bool *ret_kept,
+		      struct fault *fault)
 {
 	json_auto_t *status = NULL;
 	int r = relay_call(h, vm, "status", NULL, -1, -1, &status, fault);
 
 	if (r == 0) {
 		*ret = json_incref(json_object_get(status, "history"));
+		*ret_kept = !json_is_false(json_object_get(json_object_get(status, "hub"), "keep"));
 	}
 	return r;
+}
+
+static void remove_all(struct hostd *h, const char *vm)
+{
+	_cleanup_(parts_fini) struct parts parts = { 0 };
+
+	pthread_mutex_lock(&room_lock);
+	if (parts_of_vm(h, vm, &parts) < 0) {
+		log_warn("%s: the recordings of its console could not be looked through", vm);
+	}
+	while (parts.n > 0) {
+		part_remove(h, &parts, parts.n - 1);
+	}
+	pthread_mutex_unlock(&room_lock);
 }
 
 /* The configuration may be another one than when the file was opened. */
@@ -515,8 +532,8 @@ void history_refresh(struct hostd *h, const char *vm, bool again)
 {
 	json_auto_t *now = NULL;
 	struct fault fault = { 0 };
-	bool full, freed;
-	int r = status_get(h, vm, &now, &fault);
+	bool full, freed, kept;
+	int r = status_get(h, vm, &now, &kept, &fault);
 
 	/* A relay of before recordings were made says nothing of it. */
 	if (r < 0 || !now) {
@@ -524,6 +541,10 @@ void history_refresh(struct hostd *h, const char *vm, bool again)
 	}
 	if (!again) {
 		trouble_over(h, vm);
+	}
+	if (!kept) {
+		remove_all(h, vm);
+		return;
 	}
 	if (json_is_object(now) && !*text_of(now, "stopped")) {
 		limit_set(h, vm, now);
@@ -557,9 +578,10 @@ json_t *history_list(struct hostd *h, const char *vm)
 	json_auto_t *now = NULL;
 	struct fault fault;
 	json_t *list;
+	bool kept;
 
 	/* Ahead of the files: what is written meanwhile is not of the offset that is told. */
-	if (status_get(h, vm, &now, &fault) < 0) {
+	if (status_get(h, vm, &now, &kept, &fault) < 0) {
 		now = NULL;
 	}
 	if (parts_of_vm(h, vm, &parts) < 0) {
@@ -589,8 +611,9 @@ json_t *history_summary(struct hostd *h, const char *vm)
 	struct fault fault;
 	uint64_t bytes = 0;
 	char since[32];
+	bool kept;
 
-	if (status_get(h, vm, &now, &fault) < 0) {
+	if (status_get(h, vm, &now, &kept, &fault) < 0) {
 		now = NULL;
 	}
 	if (parts_of_vm(h, vm, &parts) < 0) {

@@ -83,7 +83,8 @@ static int meta_save(struct relay *r)
 {
 	_cleanup_free_ char *path = relay_path(r->rs->hostd, r->name, "meta.json");
 	_cleanup_free_ char *text = NULL;
-	json_auto_t *json = json_pack("{sssi}", "domain", r->domain, "uid", (int)r->uid);
+	json_auto_t *json =
+		json_pack("{sssisb}", "domain", r->domain, "uid", (int)r->uid, "keep", !r->no_keep);
 
 	if (json) {
 		text = json_dumps(json, JSON_COMPACT);
@@ -108,6 +109,7 @@ static void meta_load(struct relay *r)
 		strcpy(r->domain, domain);
 	}
 	r->uid = (uid_t)json_integer_value(json_object_get(json, "uid"));
+	r->no_keep = json_is_false(json_object_get(json, "keep"));
 }
 
 /* A user of its own: by the name's hash, or the next that no other relay has. */
@@ -248,6 +250,7 @@ void relay_status_read(struct relay *r, const json_t *status)
 	r->hub_open = json_is_object(json_object_get(status, "hub"));
 	r->hub_size = (uint64_t)json_integer_value(
 		json_object_get(json_object_get(status, "hub"), "size_bytes"));
+	r->hub_keeps = !json_is_false(json_object_get(json_object_get(status, "hub"), "keep"));
 }
 
 static int listen_send(struct relay *r, rpc_answer_fn answer)
@@ -275,20 +278,30 @@ static int hub_send(struct relay *r, rpc_answer_fn answer)
 	struct ring_files files;
 	int fds[2], k;
 
-	k = ring_files_open(h, r->name, r->hub_open, &files);
+	k = ring_files_open(h, r->name, r->hub_open || r->no_keep, &files);
 	if (k < 0) {
 		return k;
 	}
 	fds[0] = files.fd;
 	fds[1] = files.next_fd;
 	r->hub_asked = true;
+	r->hub_asked_no_keep = r->no_keep;
 	k = rpc_peer_call(r->peer, "hub.open",
-			  json_pack("{sIsb}", "size_bytes", (json_int_t)h->config.scrollback_bytes,
-				    "writable", 1),
+			  json_pack("{sIsbsb}", "size_bytes",
+				    (json_int_t)h->config.scrollback_bytes, "writable", 1, "keep",
+				    !r->no_keep),
 			  fds, files.next_fd >= 0 ? 2 : 1, HUB_TIMEOUT, answer, r);
 	close_fd(files.fd);
 	close_fd(files.next_fd);
 	return k;
+}
+
+/* Whether the relay's hub is other than it is to be. One that says no size is of an older relay's,
+ * and left alone. */
+static bool hub_is_due(const struct relay *r)
+{
+	return r->hub_size != 0 &&
+	       (r->hub_size != r->rs->hostd->config.scrollback_bytes || r->hub_keeps == r->no_keep);
 }
 
 /* The next thing to do about the hub: true when it was begun, false when there is none. */
@@ -302,9 +315,9 @@ static int hub_next(struct relay *r, rpc_answer_fn answer, bool *ret_begun)
 		return 0;
 	}
 	if (r->hub_open && !r->hub_asked && r->hub_size != 0) {
-		k = ring_files_settle_by_size(h, r->name, r->hub_size);
+		k = ring_files_settle_by_size(h, r->name, r->hub_keeps ? r->hub_size : 0);
 	}
-	if (k == 0 && (!r->hub_open || (!r->hub_asked && ring_file_is_due(h, r->hub_size)))) {
+	if (k == 0 && (!r->hub_open || (!r->hub_asked && hub_is_due(r)))) {
 		k = hub_send(r, answer);
 		*ret_begun = k == 0;
 	}
@@ -319,9 +332,11 @@ static int hub_answer(struct relay *r, const json_t *result)
 
 	r->hub_open = true;
 	r->hub_size = (uint64_t)json_integer_value(json_object_get(result, "size_bytes"));
-	/* The second file was found to be ahead, and has a size of its own. */
-	r->hub_asked = !next;
-	if (k == 0 && !next && ring_file_is_due(h, r->hub_size)) {
+	r->hub_keeps = json_is_true(json_object_get(result, "keep"));
+	/* The second file was found to be ahead, and has a size of its own; or something else is
+	 * wanted by now. */
+	r->hub_asked = !next && r->hub_asked_no_keep == r->no_keep;
+	if (k == 0 && r->hub_asked && hub_is_due(r)) {
 		log_warn(
 			"%s: the console's scrollback keeps its size, there is no room for another",
 			r->name);
@@ -541,6 +556,26 @@ int relay_begin(struct relays *rs, const char *name, const char *domain, struct 
 	}
 	*ret = r;
 	return 0;
+}
+
+int relay_keep_set(struct relay *r, bool keep)
+{
+	int k = 0;
+
+	if (r->no_keep == !keep) {
+		return 0;
+	}
+	r->no_keep = !keep;
+	if (r->state != RELAY_DOWN) {
+		k = meta_save(r);
+	}
+	if (k == 0 && r->state == RELAY_UP) {
+		r->state = RELAY_STARTING;
+		r->setup = SETUP_HUB;
+		r->hub_asked = false;
+		setup_next(r);
+	}
+	return k;
 }
 
 static bool relay_name_valid(const char *s)

@@ -59,6 +59,9 @@ struct relay *relay_next(struct relays *rs, size_t *it);
 /* Makes sure that a relay of that name runs and answers. `domain`: for a console (NULL: as it is);
  * it is kept over restarts. FAULT_RELAY_LOST. */
 int relay_need(struct hostd *h, const char *name, const char *domain, struct fault *fault);
+/* The same for a console, whose scrollback is to be kept, or not, over restarts too. */
+int relay_need_kept(struct hostd *h, const char *name, const char *domain, bool keep,
+		    struct fault *fault);
 /* Whether there is one, running or not, and the domain of a console (may be NULL). */
 bool relay_exists(struct hostd *h, const char *name, char ret_domain[DOMAIN_UUID_LEN + 1]);
 /* Takes `params` (NULL: {}); `ret` may be NULL. FAULT_RELAY_LOST while it is not up. */

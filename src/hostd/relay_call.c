@@ -70,13 +70,13 @@ static void wait_add(struct relay_wait *w, struct relay *r, usec_t timeout)
 	}
 }
 
-static void loop_need(void *arg)
+static void wait_up(struct relay_wait *w, bool sets_keep)
 {
-	struct relay_wait *w = arg;
 	struct fault fault;
 	struct relay *r;
 
-	if (w->hostd->stopping || relay_begin(w->hostd->relays, w->name, w->domain, &r) < 0) {
+	if (w->hostd->stopping || relay_begin(w->hostd->relays, w->name, w->domain, &r) < 0 ||
+	    (sets_keep && relay_keep_set(r, w->keep) < 0)) {
 		relay_lost(&fault);
 		wait_finish(w, &fault);
 	} else if (r->state == RELAY_UP) {
@@ -84,6 +84,16 @@ static void loop_need(void *arg)
 	} else {
 		wait_add(w, r, UP_TIMEOUT);
 	}
+}
+
+static void loop_need(void *arg)
+{
+	wait_up(arg, false);
+}
+
+static void loop_need_kept(void *arg)
+{
+	wait_up(arg, true);
 }
 
 static void loop_exists(void *arg)
@@ -207,6 +217,14 @@ int relay_need(struct hostd *h, const char *name, const char *domain, struct fau
 	struct relay_wait w = { .domain = domain };
 
 	return wait_for(&w, h, name, loop_need, fault);
+}
+
+int relay_need_kept(struct hostd *h, const char *name, const char *domain, bool keep,
+		    struct fault *fault)
+{
+	struct relay_wait w = { .domain = domain, .keep = keep };
+
+	return wait_for(&w, h, name, loop_need_kept, fault);
 }
 
 bool relay_exists(struct hostd *h, const char *name, char ret_domain[DOMAIN_UUID_LEN + 1])

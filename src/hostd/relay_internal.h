@@ -26,7 +26,10 @@ struct relay {
 	struct rpc_peer *peer;
 	bool peer_dead; /* `peer` is closed, to be freed when none of its callbacks runs */
 	bool hub_open;
-	uint64_t hub_size;  /* of its ring, in bytes; 0: not told */
+	uint64_t hub_size; /* of its ring, in bytes; 0: not told */
+	bool hub_keeps;	   /* what it has is kept */
+	bool no_keep;	   /* what is wanted; over our restarts */
+	bool hub_asked_no_keep;
 	bool hub_asked;	    /* for it as the configuration wants it, on this connection */
 	bool needs_restore; /* when it is up */
 	bool lost_told;
@@ -49,6 +52,7 @@ struct relay_wait {
 
 	/* what is asked for */
 	const char *domain, *method;
+	bool keep;
 	json_t *params;
 	int fds[2];
 	size_t n_fds;
@@ -71,6 +75,8 @@ void relay_forget(struct relay *r);
 /* Makes it exist and come up. */
 int relay_begin(struct relays *rs, const char *name, const char *domain,
 		struct relay **ret) _must_check_;
+/* What it has is to be kept, or not: it is not up again before that is so. */
+int relay_keep_set(struct relay *r, bool keep) _must_check_;
 void relay_status_read(struct relay *r, const json_t *status);
 /* Wakes those who wait; `fault` NULL: they got what they waited for. */
 void relay_waits_finish(struct relay *r, const struct fault *fault);

@@ -25,13 +25,7 @@ static uint64_t size_of(const char *path)
 	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 }
 
-bool ring_file_is_due(const struct hostd *h, uint64_t size_bytes)
-{
-	return size_bytes != 0 && size_bytes != h->config.scrollback_bytes;
-}
-
-int ring_files_open(const struct hostd *h, const char *vm, bool open_already,
-		    struct ring_files *ret)
+int ring_files_open(const struct hostd *h, const char *vm, bool second, struct ring_files *ret)
 {
 	_cleanup_free_ char *folder = ring_path(h, vm, ""), *path = ring_path(h, vm, "ring"),
 			    *next_path = ring_path(h, vm, "ring.new");
@@ -51,7 +45,7 @@ int ring_files_open(const struct hostd *h, const char *vm, bool open_already,
 	if (fd < 0) {
 		return -errno;
 	}
-	if (open_already || access(next_path, F_OK) == 0 ||
+	if (second || access(next_path, F_OK) == 0 ||
 	    (size != 0 && size != RING_HEADER_BYTES + h->config.scrollback_bytes)) {
 		next_fd = open(next_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (next_fd < 0) {
@@ -75,11 +69,11 @@ int ring_files_settle(const struct hostd *h, const char *vm, bool next)
 	return r < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int ring_files_settle_by_size(const struct hostd *h, const char *vm, uint64_t size_bytes)
+int ring_files_settle_by_size(const struct hostd *h, const char *vm, uint64_t kept_bytes)
 {
 	_cleanup_free_ char *path = ring_path(h, vm, "ring"),
 			    *next_path = ring_path(h, vm, "ring.new");
-	uint64_t bytes = RING_HEADER_BYTES + size_bytes;
+	uint64_t bytes = RING_HEADER_BYTES + kept_bytes;
 
 	if (!path || !next_path) {
 		return -ENOMEM;

@@ -12,14 +12,12 @@ struct ring_files {
 	int fd, next_fd; /* -1: none is needed */
 };
 
-/* Whether the relay's hub, whose ring is `size_bytes` (0: it does not say), needs hub.open again.
- */
-bool ring_file_is_due(const struct hostd *h, uint64_t size_bytes);
-/* `open`: the relay has a hub already. */
-int ring_files_open(const struct hostd *h, const char *vm, bool open,
+/* `second`: the relay has a hub already that is to change, or its ring is not to be kept. */
+int ring_files_open(const struct hostd *h, const char *vm, bool second,
 		    struct ring_files *ret) _must_check_;
 /* After hub.open: the relay goes on with the second file, or with the first. */
 int ring_files_settle(const struct hostd *h, const char *vm, bool next) _must_check_;
-/* After a predecessor of ours that died in between: the relay's hub has a ring of `size_bytes`. */
+/* After a predecessor of ours that died in between: the relay's hub has a ring of so many bytes in
+ * its file (0: none is kept). */
 int ring_files_settle_by_size(const struct hostd *h, const char *vm,
-			      uint64_t size_bytes) _must_check_;
+			      uint64_t kept_bytes) _must_check_;

@@ -12,41 +12,49 @@
 #include <errno.h>
 #include <string.h>
 
+#include "history.h"
 #include "hub.h"
 #include "log.h"
 
-/* `ring` in the size that is wanted; *ret is untouched where it stays as it is. */
-static int resize(const struct ring *ring, int next_fd, size_t size, struct ring **ret)
+/* `ring` as it is wanted; *ret is NULL where it stays as it is. */
+static int change(const struct ring *ring, int next_fd, const struct hub_file_options *o,
+		  struct ring **ret)
 {
 	int err;
 
-	if (next_fd < 0 || ring_size(ring) == size) {
-		return -EALREADY;
+	*ret = NULL;
+	if (ring_size(ring) == o->size_bytes && ring_is_kept(ring) == o->kept) {
+		return 0;
 	}
-	err = ring_open_resized(next_fd, size, ring, ret);
-	if (err < 0) {
-		log_warn("the scrollback keeps its size: %s", strerror(-err));
+	if (next_fd < 0) {
+		/* What is not to be kept is not begun in a file. */
+		return o->kept || !ring_is_kept(ring) ? 0 : -EINVAL;
+	}
+	err = ring_open_resized(next_fd, o->size_bytes, o->kept, ring, ret);
+	if (err < 0 && (o->kept || !ring_is_kept(ring))) {
+		log_warn("the scrollback stays as it is: %s", strerror(-err));
+		return 0;
 	}
 	return err;
 }
 
-static int ring_find(struct relay *relay, int fd, int next_fd, size_t size, struct ring **ret,
-		     bool *ret_next)
+static int ring_find(struct relay *relay, int fd, int next_fd, const struct hub_file_options *o,
+		     struct ring **ret, bool *ret_next)
 {
 	struct ring *ring, *next = NULL;
-	int err = ring_open(fd, size, relay->boot_id, &ring);
+	int err = ring_open(fd, o->size_bytes, relay->boot_id, &ring);
 
 	if (err < 0) {
 		return err;
 	}
 	if (next_fd >= 0 && ring_is_ahead(next_fd, ring)) {
-		err = ring_open(next_fd, size, relay->boot_id, &next);
-		if (err < 0) {
-			ring_close(ring);
-			return err;
-		}
-	} else if (resize(ring, next_fd, size, &next) < 0) {
-		next = NULL;
+		err = ring_open(next_fd, o->size_bytes, relay->boot_id, &next);
+	} else {
+		err = change(ring, next_fd, o, &next);
+	}
+	if (err < 0) {
+		ring_close(ring);
+		return err;
 	}
 	*ret_next = next != NULL;
 	if (next) {
@@ -63,14 +71,19 @@ int hub_file_open(struct relay *relay, int fd, int next_fd, const struct hub_fil
 	int err;
 
 	*ret_next = false;
+	if (!options->kept) {
+		/* It reads, too. */
+		relay->history = history_free(relay->history);
+	}
 	if (relay->hub) {
-		if (resize(hub_ring(relay->hub), next_fd, options->size_bytes, &ring) == 0) {
+		err = change(hub_ring(relay->hub), next_fd, options, &ring);
+		if (err == 0 && ring) {
 			hub_ring_replace_take(relay->hub, ring);
 			*ret_next = true;
 		}
-		return 0;
+		return err;
 	}
-	err = ring_find(relay, fd, next_fd, options->size_bytes, &ring, ret_next);
+	err = ring_find(relay, fd, next_fd, options, &ring, ret_next);
 	if (err < 0) {
 		return err;
 	}

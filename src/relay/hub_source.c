@@ -92,6 +92,14 @@ static bool ring_ends_with(const struct ring *ring, const uint8_t *p, size_t len
 	return true;
 }
 
+/* Where nothing is kept that could be compared, a cut shows only as long as the file is short. */
+static bool is_shorter(const struct hub_source *s)
+{
+	struct stat st;
+
+	return fstat(s->fd, &st) == 0 && (uint64_t)st.st_size < s->position;
+}
+
 /* As stream_read(), but a file has no end. */
 static int growth_read(struct hub_source *s, unsigned reads)
 {
@@ -110,7 +118,8 @@ static int growth_read(struct hub_source *s, unsigned reads)
 		if (n < 0) {
 			return -errno;
 		}
-		if ((size_t)n < old || !ring_ends_with(ring, bytes, old)) {
+		if ((size_t)n < old || !ring_ends_with(ring, bytes, old) ||
+		    ((size_t)n == old && is_shorter(s))) {
 			/* What stood there between our last look and the cut is not known. */
 			hub_lost_some(s->hub);
 			file_begin(s);

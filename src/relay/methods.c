@@ -111,9 +111,10 @@ static json_t *status_hub(const struct relay *relay)
 		return json_null();
 	}
 	ring = hub_ring(relay->hub);
-	return json_pack("{s:I, s:I, s:I, s:b, s:b, s:I, s:b, s:o}", "offset",
+	return json_pack("{s:I, s:I, s:b, s:I, s:b, s:b, s:I, s:b, s:o}", "offset",
 			 (json_int_t)ring_head(ring), "size_bytes", (json_int_t)ring_size(ring),
-			 "kept", (json_int_t)(ring_head(ring) - ring_floor(ring)), "source",
+			 "keep", ring_is_kept(ring), "kept",
+			 (json_int_t)(ring_head(ring) - ring_floor(ring)), "source",
 			 hub_has_source(relay->hub), "writable", hub_writable(relay->hub),
 			 "readers", (json_int_t)hub_readers(relay->hub), "writer",
 			 hub_has_writer(relay->hub), "file", status_file(ring));
@@ -177,7 +178,11 @@ static int method_listen(struct method_call *c)
 
 static int method_hub_open(struct method_call *c)
 {
-	struct hub_file_options o = { .writable = param_bool(c, "writable") };
+	/* Kept, unless it says otherwise. */
+	struct hub_file_options o = {
+		.writable = param_bool(c, "writable"),
+		.kept = !json_is_false(json_object_get(c->params, "keep")),
+	};
 	uint64_t size;
 	bool next;
 	int err = param_number(c, "size_bytes", RING_SIZE_MIN, RING_SIZE_MAX, &size);
@@ -190,9 +195,10 @@ static int method_hub_open(struct method_call *c)
 	if (err < 0) {
 		return err;
 	}
-	c->result = json_pack("{s:I, s:I, s:b}", "offset",
+	c->result = json_pack("{s:I, s:I, s:b, s:b}", "offset",
 			      (json_int_t)ring_head(hub_ring(c->relay->hub)), "size_bytes",
-			      (json_int_t)ring_size(hub_ring(c->relay->hub)), "next", next);
+			      (json_int_t)ring_size(hub_ring(c->relay->hub)), "keep",
+			      ring_is_kept(hub_ring(c->relay->hub)), "next", next);
 	return 0;
 }
 
@@ -341,6 +347,9 @@ static int method_history_open(struct method_call *c)
 
 	if (err < 0) {
 		return err;
+	}
+	if (!ring_is_kept(hub_ring(c->relay->hub))) {
+		return fault_set(&c->fault, FAULT_CONFLICT, "Nothing of it is to be kept.");
 	}
 	if (param_name(c, "name", &name) < 0 ||
 	    param_number(c, "max_bytes", 65536, RECORDER_BYTES_MAX, &o.max_bytes) < 0) {

@@ -26,8 +26,8 @@ struct relay {
 	struct hub *hub; /* a console's relay; else NULL */
 	struct hub_source *source;
 	struct history *history; /* the hub's recording; NULL: none */
-	struct agent *agent;  /* a session's relay; else NULL */
-	struct list displays; /* struct display_channel: viewers of the VM's display */
+	struct agent *agent;	 /* a session's relay; else NULL */
+	struct list displays;	 /* struct display_channel: viewers of the VM's display */
 	unsigned n_displays;
 	struct list upstreams;	   /* struct upstream */
 	struct list records;	   /* struct record */

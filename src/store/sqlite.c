@@ -44,6 +44,10 @@ static const struct {
 		3,
 #include "0003-idempotency.sql.inc"
 	},
+	{
+		4,
+#include "0004-console-history.sql.inc"
+	},
 };
 
 static struct sqlite *to_sqlite(struct store *s)

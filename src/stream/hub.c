@@ -83,11 +83,21 @@ int hub_new_take(struct ring *ring, bool writable, struct hub **ret)
 	return 0;
 }
 
+/* Where nothing is kept: what was said while somebody read goes with the last who does. */
+static void forget(struct hub *h)
+{
+	if (!ring_is_kept(h->ring) && h->n_readers == 0) {
+		ring_forget(h->ring);
+		terminal_forget(h->terminal);
+	}
+}
+
 void hub_ring_replace_take(struct hub *h, struct ring *ring)
 {
 	assert(ring_head(ring) == ring_head(h->ring));
 	ring_close(h->ring);
 	h->ring = ring;
+	forget(h);
 }
 
 struct hub *hub_free(struct hub *h)
@@ -204,6 +214,10 @@ void hub_source_down(struct hub *h)
 void hub_feed(struct hub *h, const void *p, size_t len)
 {
 	if (len == 0) {
+		return;
+	}
+	if (!ring_is_kept(h->ring) && h->n_readers == 0) {
+		ring_skip(h->ring, len);
 		return;
 	}
 	ring_append(h->ring, p, len);
@@ -383,6 +397,7 @@ struct hub_reader *hub_reader_free(struct hub_reader *r)
 	reader_screen_took(r, buf_len(&r->screen));
 	list_del(&r->of_hub);
 	r->hub->n_readers--;
+	forget(r->hub);
 	free(r);
 	return NULL;
 }

@@ -12,6 +12,9 @@
  * A terminal model is fed with every byte. A reader that asks for the screen takes a snapshot of it
  * first, made when he was let in, and goes on with the very next byte.
  *
+ * A hub whose ring is not kept (ring.h) drains its source just the same, and has what was said, and
+ * the screen, only for as long as somebody reads.
+ *
  * Callbacks run inside hub_feed(), hub_lost_some(), hub_source_up(), hub_source_down(),
  * hub_input_sent(), hub_reader_new(), hub_reader_take() and hub_reader_free(), for readers other
  * than the one passed. They may call every function of readers but hub_reader_new() and

@@ -9,8 +9,12 @@
  * head) whose bytes are whole. Marks work the same way: the slot is written, then the count raised,
  * and the slot behind the count is never believed. The header is checked when it is opened; from
  * then on the process goes by its own copy of floor, head and count.
+ *
+ * A ring that is not to be kept has the same header, with a size of 0, and nothing behind it: only
+ * offsets outlive the process.
  */
 /* #syscalls: mmap munmap msync fstat newfstatat ftruncate fallocate pread64 pwrite64 fstatfs */
+/* #syscalls: madvise */
 #include "ring.h"
 
 #include <fcntl.h>
@@ -40,6 +44,8 @@ struct ring_header {
 static_assert(sizeof(struct ring_header) <= RING_HEADER_BYTES, "the header is one page");
 
 struct ring {
+	bool kept; /* the bytes are in the file; else in memory of ours, and the file is the header
+		    */
 	struct ring_header *header;
 	uint8_t *bytes;
 	size_t size_bytes;
@@ -67,11 +73,14 @@ static bool header_valid(const struct ring_header *h, uint64_t file_bytes)
 	    h->marks_max != RING_MARKS_MAX) {
 		return false;
 	}
-	if (h->size_bytes < RING_SIZE_MIN || h->size_bytes > RING_SIZE_MAX ||
-	    file_bytes != RING_HEADER_BYTES + h->size_bytes) {
+	if (file_bytes != RING_HEADER_BYTES + h->size_bytes) {
 		return false;
 	}
-	if (h->floor > h->head || h->head - h->floor > h->size_bytes || h->head > INT64_MAX) {
+	if (h->size_bytes != 0 && (h->size_bytes < RING_SIZE_MIN || h->size_bytes > RING_SIZE_MAX ||
+				   h->floor > h->head || h->head - h->floor > h->size_bytes)) {
+		return false;
+	}
+	if (h->head > INT64_MAX) {
 		return false;
 	}
 	for (uint64_t i = mark_oldest(h->mark_count); i < h->mark_count; i++) {
@@ -108,8 +117,7 @@ static int file_size(int fd, size_t *ret_bytes)
 		return -errno;
 	}
 	*ret_bytes = 0;
-	if (st.st_size < RING_HEADER_BYTES + RING_SIZE_MIN ||
-	    st.st_size > RING_HEADER_BYTES + RING_SIZE_MAX) {
+	if (st.st_size < RING_HEADER_BYTES || st.st_size > RING_HEADER_BYTES + RING_SIZE_MAX) {
 		return 0;
 	}
 	h = mmap(NULL, RING_HEADER_BYTES, PROT_READ, MAP_SHARED, fd, 0);
@@ -124,11 +132,42 @@ static int file_size(int fd, size_t *ret_bytes)
 	return 0;
 }
 
+/* Maps the file, and memory for the bytes where they are not in it. The file has its blocks. */
+static int ring_map(struct ring *r, int fd, size_t size, bool kept)
+{
+	size_t file_bytes = RING_HEADER_BYTES + (kept ? size : 0);
+	void *mem = mmap(NULL, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *bytes;
+
+	if (mem == MAP_FAILED) {
+		return -errno;
+	}
+	bytes = (uint8_t *)mem + RING_HEADER_BYTES;
+	if (!kept) {
+		bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			     0);
+		if (bytes == MAP_FAILED) {
+			munmap(mem, file_bytes);
+			return -ENOMEM;
+		}
+	}
+	r->kept = kept;
+	r->header = mem;
+	r->bytes = bytes;
+	r->size_bytes = size;
+	return 0;
+}
+
+static size_t mapped_bytes(const struct ring *r)
+{
+	return RING_HEADER_BYTES + (r->kept ? r->size_bytes : 0);
+}
+
 int ring_open(int fd, size_t size, const uint8_t boot_id[RING_BOOT_ID_BYTES], struct ring **ret)
 {
 	_cleanup_free_ struct ring *r = NULL;
 	size_t file_bytes;
-	void *mem;
+	bool kept;
 	int err;
 
 	if (size < RING_SIZE_MIN || size > RING_SIZE_MAX) {
@@ -151,20 +190,20 @@ int ring_open(int fd, size_t size, const uint8_t boot_id[RING_BOOT_ID_BYTES], st
 	if (err != 0) {
 		return -err;
 	}
-	r->size_bytes = file_bytes ? file_bytes - RING_HEADER_BYTES : size;
-	mem = mmap(NULL, RING_HEADER_BYTES + r->size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		   0);
-	if (mem == MAP_FAILED) {
-		return -errno;
+	kept = file_bytes != RING_HEADER_BYTES;
+	err = ring_map(r, fd, kept && file_bytes ? file_bytes - RING_HEADER_BYTES : size, kept);
+	if (err < 0) {
+		return err;
 	}
-	r->header = mem;
-	r->bytes = (uint8_t *)mem + RING_HEADER_BYTES;
 	if (file_bytes == 0) {
 		header_init(r->header, size);
 	}
 	r->floor = r->header->floor;
 	r->head = r->header->head;
 	r->mark_count = r->header->mark_count;
+	if (!kept) {
+		r->floor = r->head;
+	}
 
 	if (!r->header->clean && memcmp(r->header->boot_id, boot_id, RING_BOOT_ID_BYTES) != 0 &&
 	    file_bytes != 0) {
@@ -186,10 +225,13 @@ struct ring *ring_close(struct ring *r)
 	if (!r) {
 		return NULL;
 	}
-	if (msync(r->header, RING_HEADER_BYTES + r->size_bytes, MS_SYNC) == 0) {
+	if (msync(r->header, mapped_bytes(r), MS_SYNC) == 0) {
 		publish_u64(&r->header->clean, 1);
 	}
-	munmap(r->header, RING_HEADER_BYTES + r->size_bytes);
+	munmap(r->header, mapped_bytes(r));
+	if (!r->kept) {
+		munmap(r->bytes, r->size_bytes);
+	}
 	free(r);
 	return NULL;
 }
@@ -228,13 +270,13 @@ static void ring_fill(struct ring *r, const struct ring *from)
 
 	h->version = RING_VERSION;
 	h->marks_max = RING_MARKS_MAX;
-	h->size_bytes = r->size_bytes;
+	h->size_bytes = r->kept ? r->size_bytes : 0;
 	memcpy(h->boot_id, from->header->boot_id, RING_BOOT_ID_BYTES);
 	memcpy(h->marks, from->header->marks, sizeof(h->marks));
 	h->mark_count = r->mark_count = from->mark_count;
 	h->origin = from->header->origin;
 	r->head = from->head;
-	r->floor = from->floor;
+	r->floor = r->kept ? from->floor : from->head;
 	if (r->head > r->size_bytes) {
 		r->floor = MAX(r->floor, r->head - r->size_bytes);
 	}
@@ -250,11 +292,10 @@ static void ring_fill(struct ring *r, const struct ring *from)
 	h->head = r->head;
 }
 
-int ring_open_resized(int fd, size_t size, const struct ring *from, struct ring **ret)
+int ring_open_resized(int fd, size_t size, bool kept, const struct ring *from, struct ring **ret)
 {
 	_cleanup_free_ struct ring *r = NULL;
 	uint64_t magic;
-	void *mem;
 	int err;
 
 	if (size < RING_SIZE_MIN || size > RING_SIZE_MAX) {
@@ -267,19 +308,14 @@ int ring_open_resized(int fd, size_t size, const struct ring *from, struct ring 
 	if (ftruncate(fd, 0) < 0) {
 		return -errno;
 	}
-	err = posix_fallocate(fd, 0, (off_t)(RING_HEADER_BYTES + size));
+	err = -posix_fallocate(fd, 0, (off_t)(RING_HEADER_BYTES + (kept ? size : 0)));
 	if (err == 0) {
-		mem = mmap(NULL, RING_HEADER_BYTES + size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			   0);
-		err = mem == MAP_FAILED ? errno : 0;
+		err = ring_map(r, fd, size, kept);
 	}
-	if (err != 0) {
+	if (err < 0) {
 		/* What was had of a full disk is given back. */
-		return ftruncate(fd, 0) < 0 ? -errno : -err;
+		return ftruncate(fd, 0) < 0 ? -errno : err;
 	}
-	r->header = mem;
-	r->bytes = (uint8_t *)mem + RING_HEADER_BYTES;
-	r->size_bytes = size;
 	ring_fill(r, from);
 	memcpy(&magic, ring_magic, sizeof(magic));
 	publish_u64((uint64_t *)(void *)r->header->magic, magic);
@@ -288,6 +324,40 @@ int ring_open_resized(int fd, size_t size, const struct ring *from, struct ring 
 	(void)msync(r->header, RING_HEADER_BYTES, MS_SYNC);
 	*ret = TAKE_PTR(r);
 	return 0;
+}
+
+static void floor_raise(struct ring *r, uint64_t floor)
+{
+	if (floor > r->floor) {
+		r->floor = floor;
+		publish_u64(&r->header->floor, floor);
+	}
+}
+
+bool ring_is_kept(const struct ring *r)
+{
+	return r->kept;
+}
+
+void ring_skip(struct ring *r, size_t len)
+{
+	assert(!r->kept);
+	r->head += len;
+	publish_u64(&r->header->head, r->head);
+	ring_forget(r);
+}
+
+void ring_forget(struct ring *r)
+{
+	assert(!r->kept);
+	if (r->floor == r->head) {
+		return;
+	}
+	floor_raise(r, r->head);
+	/* The pages are given back, and are zeros. */
+	if (madvise(r->bytes, r->size_bytes, MADV_DONTNEED) < 0) {
+		explicit_bzero(r->bytes, r->size_bytes);
+	}
 }
 
 size_t ring_size(const struct ring *r)
@@ -303,14 +373,6 @@ uint64_t ring_floor(const struct ring *r)
 uint64_t ring_head(const struct ring *r)
 {
 	return r->head;
-}
-
-static void floor_raise(struct ring *r, uint64_t floor)
-{
-	if (floor > r->floor) {
-		r->floor = floor;
-		publish_u64(&r->header->floor, floor);
-	}
 }
 
 void ring_append(struct ring *r, const void *p, size_t len)

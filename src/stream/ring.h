@@ -27,7 +27,8 @@ struct ring_origin {
 };
 
 /*
- * Maps `fd` (borrowed). A file of ours goes on where it was left, with its own size; any other is
+ * Maps `fd` (borrowed). A file of ours goes on where it was left, with its own size (but one whose
+ * bytes are not kept, which takes `size`); any other is
  * made anew with `size` bytes, all of them allocated (-ENOSPC). A file that was not closed and
  * comes from another boot of the machine keeps its offsets only: its pages may have reached the
  * disk in any order.
@@ -36,15 +37,22 @@ int ring_open(int fd, size_t size, const uint8_t boot_id[RING_BOOT_ID_BYTES],
 	      struct ring **ret) _must_check_;
 /*
  * Makes another file (`fd`, borrowed) a ring of `size` bytes that goes on where `from` is, with the
- * newest of its bytes and marks; `from` is left as it is. The file is a ring only when it is whole:
- * after a SIGKILL at any instant `from` is as good as before. -ENOSPC: the file is empty again.
+ * newest of its bytes and marks, or without any where they are not to be `kept`: then they are in
+ * memory only, and ring_open() of the file finds the offset and no bytes. `from` is left as it is.
+ * The file is a ring only when it is whole: after a SIGKILL at any instant `from` is as good as
+ * before. -ENOSPC: the file is empty again.
  */
-int ring_open_resized(int fd, size_t size, const struct ring *from, struct ring **ret) _must_check_;
+int ring_open_resized(int fd, size_t size, bool kept, const struct ring *from,
+		      struct ring **ret) _must_check_;
 /* Whether the file is a ring that went on after `r` did. */
 bool ring_is_ahead(int fd, const struct ring *r);
 /* Writes it all out and notes that it is whole. */
 struct ring *ring_close(struct ring *r);
 
+bool ring_is_kept(const struct ring *r);
+/* Of one that is not kept: passes `len` bytes by that nobody reads; drops what is there. */
+void ring_skip(struct ring *r, size_t len);
+void ring_forget(struct ring *r);
 size_t ring_size(const struct ring *r);
 /* [floor, head) is kept. */
 uint64_t ring_floor(const struct ring *r);

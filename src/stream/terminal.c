@@ -679,6 +679,12 @@ void terminal_gap(struct terminal *t)
 	t->last = 0;
 }
 
+void terminal_forget(struct terminal *t)
+{
+	terminal_gap(t);
+	reset_hard(t);
+}
+
 static void position_fit(struct terminal_position *at, unsigned first, unsigned rows,
 			 unsigned columns)
 {

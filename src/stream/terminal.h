@@ -27,6 +27,8 @@ struct terminal *terminal_free(struct terminal *t);
 void terminal_feed(struct terminal *t, const void *p, size_t len);
 /* Bytes are missing: an unfinished sequence will not be ended. */
 void terminal_gap(struct terminal *t);
+/* As it was made, in the size that it has. */
+void terminal_forget(struct terminal *t);
 /* The line with the cursor stays. -ENOMEM: nothing has changed. */
 int terminal_resize(struct terminal *t, unsigned rows, unsigned columns) _must_check_;
 

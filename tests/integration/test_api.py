@@ -687,6 +687,33 @@ def test_recordings_of_a_vm(dvmd, alice, bob, patient):
              what="the metric")
 
 
+def test_console_history_of_a_vm(dvmd, admin, alice, bob, patient):
+    vm = alice.ok("GET", "/v1/vms/patient")
+    assert vm["console_history"] == "kept"
+    path = "/v1/vms/red%2Fpatient/settings"
+    alice.refused("forbidden", "PUT", path, {"console_history": "none"})
+    bob.refused("not-found", "PUT", path, {"console_history": "none"})
+    admin.refused("bad-value", "PUT", path, {"console_history": "some"})
+    admin.refused("bad-value", "PUT", path, {})
+    assert admin.ok("PUT", path, {"console_history": "none"})["console_history"] == "none"
+    assert dvmd.host.consoles[vm["id"]]["keep"] is False
+    assert alice.ok("GET", "/v1/vms/patient")["console_history"] == "none"
+    assert admin.ok("PUT", path, {"console_history": "kept"})["console_history"] == "kept"
+    # a host that was away is told by reconcile
+    dvmd.host.fault("console.ensure", "host-away")
+    admin.refused("host-away", "PUT", path, {"console_history": "none"})
+    assert alice.ok("GET", "/v1/vms/patient")["console_history"] == "none"
+    assert dvmd.host.consoles[vm["id"]]["keep"] is True
+    dvmd.host.notify("hypervisor", up=True)
+    wait_for(lambda: dvmd.host.consoles[vm["id"]]["keep"] is False, what="reconcile")
+    assert admin.ok("PUT", path, {"console_history": "kept"})["console_history"] == "kept"
+    domain = dvmd.host.domain("silent")
+    silent = admin.ok("POST", "/v1/vms", {"domain": "silent", "console_history": "none"})
+    assert silent["console_history"] == "none" and dvmd.host.consoles[silent["id"]]["keep"] is False
+    admin.request("DELETE", f"/v1/vms/{silent['id']}")
+    del dvmd.host.domains[domain]
+
+
 def test_a_recording_that_breaks_off(dvmd, alice, patient):
     """A host that goes away in the middle: the connection ends short, it does not hang or lie."""
     session = start(alice, "patient")["id"]

@@ -264,6 +264,19 @@ def test_record_of_a_vm(server, dvm):
     assert dvm("record", "play", "patient", items[1]["name"], "--speed", "0").stdout == "hello\n"
 
 
+def test_console_history(server, dvm):
+    vm = {"id": "v-1", "name": "patient", "project": "default", "console_history": "none"}
+    server.on("PUT /v1/vms/patient/settings", (200, vm))
+    server.on("POST /v1/vms", (201, vm))
+    assert dvm("vm", "set", "patient", "--console-history", "none").stdout == "patient: console history none\n"
+    assert server.seen("PUT /v1/vms/patient/settings")[0][2] == {"console_history": "none"}
+    for bad in ((), ("--console-history", "some")):
+        r = dvm("vm", "set", "patient", *bad)
+        assert r.returncode != 0 and "kept or none" in r.stderr
+    assert dvm("vm", "adopt", "patient", "--no-console-history").returncode == 0
+    assert server.seen("POST /v1/vms")[0][2] == {"domain": "patient", "console_history": "none"}
+
+
 def test_ssh_config(server, dvm):
     server.on("GET /v1/sessions/s-7m2x9qkd", (200, SESSION))
     ssh_dir = dvm.home / ".ssh"

@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -404,3 +405,111 @@ def test_recordings_go_with_the_vm(host, target):
     host.call("console.drop", vm=VM)
     assert list((host.state / "consoles").iterdir()) == []
     assert recordings(host) == []
+
+
+# Nothing of it
+
+
+def keep(host, target, on):
+    return host.call("console.ensure", vm=VM, domain=target, keep=on)
+
+
+def on_disk(host, text):
+    """Files of the state folder that have the text."""
+    return [p for p in host.state.rglob("*") if p.is_file() and text in p.read_bytes()]
+
+
+def attend(host, vm=VM):
+    """A reader, until it is closed."""
+    ticket = os.urandom(32).hex()[:43]
+    path = host.call("stream.grant", relay=vm, ticket=ticket, service="console", mode="r", raw=True, ttl_ms=5000)["path"]
+    stream = socket.socket(socket.AF_UNIX)
+    stream.settimeout(20)
+    stream.connect(path)
+    stream.sendall(f"DVM1 {ticket}\n".encode())
+    assert stream.recv(7) == b"OK raw\n"
+    return stream
+
+
+def read_until(stream, text):
+    data = b""
+    while text not in data:
+        piece = stream.recv(65536)
+        assert piece, data
+        data += piece
+    return data
+
+
+def hear(host, target, stream, text):
+    """Said until it is heard: who has just come in may not be listening yet."""
+    data, end = b"", time.monotonic() + 20
+    stream.settimeout(0.1)
+    while text.encode() not in data:
+        assert time.monotonic() < end, data
+        host.fake.call("script.print", domain=target, text=text)
+        with contextlib.suppress(TimeoutError):
+            data += stream.recv(65536)
+    return data
+
+
+def readers(host):
+    """Connections to the relay's stream socket."""
+    path = str(host.state / "run/relay" / VM / "stream.sock")
+    with open("/proc/net/unix") as f:
+        return sum(1 for line in f if line.rstrip().endswith(path)) - 1
+
+
+@pytest.mark.parametrize("dead", ["nobody", "hostd", "relay", "both"])
+def test_nothing_is_kept(host, target, dead):
+    say(host, target, "Secret1 ")
+    wait_recorded(host, "Secret1")
+    before = keep(host, target, False)["offset"]
+    assert not on_disk(host, b"Secret1") and recordings(host) == []
+    assert sorted(p.name for p in ring(host).parent.iterdir()) == ["ring"]
+    assert host.console(VM)["keep"] is False
+    host.fake.call("script.print", domain=target, text="Secret2 ")
+    wait_for(lambda: host.console(VM)["offset"] >= before + 8, "it to be drained")
+    pid = host.relay_pids()[VM]
+    if dead in ("hostd", "both"):
+        host.hostd.kill()
+    if dead in ("relay", "both"):
+        os.kill(pid, signal.SIGKILL)
+    if dead in ("hostd", "both"):
+        host.start()
+    elif dead == "relay":
+        host.peer.wait_notice("relay.back", vm=VM)
+    wait_for(lambda: (host.console(VM) or {}).get("up") and VM in host.relay_pids(), "the console")
+    assert host.console(VM)["keep"] is False and host.console(VM)["offset"] >= before + 8
+    with attend(host) as reader:
+        said = hear(host, target, reader, "Heard3 ")
+        assert b"Secret" not in said
+        with attend(host) as second:
+            assert b"Heard3" in read_until(second, b"Heard3 "), "it is there while somebody reads"
+    assert not on_disk(host, b"Heard3") and not on_disk(host, b"Secret")
+    wait_for(lambda: not readers(host), "the readers to leave")
+    with attend(host) as reader:
+        assert b"Heard3" not in hear(host, target, reader, "Heard4 ")
+    assert keep(host, target, True)["offset"] >= before
+    say(host, target, "Kept5 ")
+    wait_recorded(host, "Kept5 ")
+    assert b"Secret2" not in host.read_console(VM, b"Kept5 ")
+
+
+def test_adopted_without_history(host):
+    uuid = host.fake.call("script.define", name="patient", disks=[])["uuid"]
+    keep(host, uuid, False)
+    host.call("domain.power", domain=uuid, vm=VM, verb="on")
+    wait_for(lambda: host.console(VM)["offset"] > 100, "it to be drained")
+    assert not on_disk(host, b"Firmware") and recordings(host) == []
+    assert ring_bytes(host) == 0
+    for _ in range(2):
+        assert keep(host, uuid, False)["up"]
+
+
+def test_kept_again_or_not_while_readers_are_there(host, target):
+    with attend(host) as reader:
+        read_until(reader, b"login: ")
+        for turn in range(4):
+            keep(host, target, turn % 2 == 1)
+            host.fake.call("script.print", domain=target, text=f"Turn{turn} ")
+            read_until(reader, f"Turn{turn} ".encode())

@@ -227,7 +227,7 @@ def test_status_and_faults(console):
     relay, _ = console
     status = relay.status()
     assert status["name"] == "v-console" and status["pid"] == relay.process.pid
-    assert status["hub"] == {"offset": 0, "size_bytes": 65536, "kept": 0, "source": True, "writable": True,
+    assert status["hub"] == {"offset": 0, "size_bytes": 65536, "keep": True, "kept": 0, "source": True, "writable": True,
                              "readers": 0, "writer": False, "file": None}
     assert status["agent"] == "none" and status["host_key"] is None
     assert status["upstreams"] == [] and status["records"] == [] and status["grants"] == 0
@@ -810,7 +810,7 @@ def test_readers_while_the_size_changes(relays):
     first = os.open(relay.folder + "/ring", os.O_RDWR)
     second = os.open(relay.folder + "/second", os.O_RDWR | os.O_CREAT, 0o600)
     answer = relay.call("hub.open", fds=[first, second], size_bytes=8192, writable=True)
-    assert answer == {"offset": len(text), "size_bytes": 8192, "next": True}
+    assert answer == {"offset": len(text), "size_bytes": 8192, "keep": True, "next": True}
     assert relay.status()["hub"]["size_bytes"] == 8192
     assert relay.call("hub.open", fds=[first, second], size_bytes=8192, writable=True)["next"] is False
     guest.sendall(b"end")

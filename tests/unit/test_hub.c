@@ -594,6 +594,43 @@ static void any_order_of_events(void **state)
 	}
 }
 
+/* Nothing is kept: what is said while nobody reads is drained and gone, and what was said while
+ * somebody did goes with the last. */
+static void nothing_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	int fd = memfd_create("next", MFD_CLOEXEC);
+	struct ring *next = NULL;
+	struct seen *one, *two;
+	struct terminal *t = NULL;
+
+	feed(f, "kept so far");
+	one = reader_of(f, TUNNEL_FROM_KEPT, TUNNEL_MODE_READ);
+	assert_int_equal(ring_open_resized(fd, RING_BYTES, false, hub_ring(f->hub), &next), 0);
+	hub_ring_replace_take(f->hub, next);
+	feed(f, "while one reads");
+	check_read(one, "<11>while one reads");
+	two = reader_of(f, TUNNEL_FROM_KEPT, TUNNEL_MODE_READ);
+	reader_done(one);
+	check_read(two, "while one reads");
+	feed(f, ", and two");
+	check_read(two, ", and two");
+	reader_done(two);
+	assert_int_equal(ring_floor(hub_ring(f->hub)), ring_head(hub_ring(f->hub)));
+	feed(f, "nobody hears this");
+	one = reader_of(f, TUNNEL_FROM_SCREEN, TUNNEL_MODE_READ);
+	assert_int_equal(terminal_new(24, 80, &t), 0);
+	check_screen(one, t, "");
+	terminal_free(t);
+	two = reader_of(f, 3, TUNNEL_MODE_READ);
+	assert_int_equal(hub_reader_offset(two->reader), 11 + 15 + 9 + 17);
+	feed(f, "heard");
+	check_read(two, "heard");
+	reader_done(one);
+	reader_done(two);
+	close(fd);
+}
+
 #define hub_test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -615,6 +652,7 @@ int main(void)
 		hub_test(read_only_source),
 		hub_test(readers_are_bounded),
 		hub_test(any_order_of_events),
+		hub_test(nothing_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

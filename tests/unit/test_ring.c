@@ -342,7 +342,7 @@ static void another_size(void **state)
 		ring_origin_set(r, &o);
 		head = ring_head(r);
 		assert_false(ring_is_ahead(next_fd, r));
-		assert_int_equal(ring_open_resized(next_fd, cases[i].to, r, &next), 0);
+		assert_int_equal(ring_open_resized(next_fd, cases[i].to, true, r, &next), 0);
 		assert_false(ring_is_ahead(next_fd, r));
 		assert_int_equal(ring_size(next), cases[i].to);
 		assert_int_equal(ring_head(next), head);
@@ -377,7 +377,7 @@ static void which_is_ahead(void **state)
 
 	(void)state;
 	append(r, 10);
-	assert_int_equal(ring_open_resized(next_fd, 8192, r, &next), 0);
+	assert_int_equal(ring_open_resized(next_fd, 8192, true, r, &next), 0);
 	ring_mark(next);
 	assert_true(ring_is_ahead(next_fd, r));
 	ring_close(next);
@@ -385,8 +385,58 @@ static void which_is_ahead(void **state)
 	assert_false(ring_is_ahead(next_fd, r));
 	assert_int_equal(ftruncate(none_fd, RING_HEADER_BYTES + 8192), 0);
 	assert_false(ring_is_ahead(none_fd, r));
-	assert_int_equal(ring_open_resized(next_fd, RING_SIZE_MIN - 1, r, &next), -EINVAL);
-	assert_int_equal(ring_open_resized(next_fd, RING_SIZE_MAX + 1, r, &next), -EINVAL);
+	assert_int_equal(ring_open_resized(next_fd, RING_SIZE_MIN - 1, true, r, &next), -EINVAL);
+	assert_int_equal(ring_open_resized(next_fd, RING_SIZE_MAX + 1, true, r, &next), -EINVAL);
+	ring_close(r);
+}
+
+/* Not to be kept: the file has the offset and not a byte; in memory they come and go. */
+static void not_kept(void **state)
+{
+	_cleanup_close_ int fd = file_new(), next_fd = file_new(), third_fd = file_new();
+	struct ring *r = ring_of(fd, 4096, boot_a), *next;
+	uint8_t page[RING_HEADER_BYTES + 1];
+	struct stat st;
+
+	(void)state;
+	append(r, 5000);
+	assert_true(ring_is_kept(r));
+	assert_int_equal(ring_open_resized(next_fd, 8192, false, r, &next), 0);
+	ring_close(r);
+	assert_false(ring_is_kept(next));
+	assert_int_equal(ring_floor(next), 5000);
+	assert_int_equal(ring_head(next), 5000);
+	append(next, 10000);
+	assert_int_equal(ring_floor(next), 15000 - 8192);
+	check_all(next);
+	ring_forget(next);
+	ring_forget(next);
+	assert_int_equal(ring_floor(next), 15000);
+	ring_skip(next, 100000);
+	assert_int_equal(ring_head(next), 115000);
+	append(next, 100);
+	check_all(next);
+	/* Killed now: the next process finds the offset. */
+	assert_int_equal(fstat(next_fd, &st), 0);
+	assert_int_equal(st.st_size, RING_HEADER_BYTES);
+	assert_int_equal(pread(next_fd, page, sizeof(page), 0), RING_HEADER_BYTES);
+	ring_close(next);
+	next = ring_of(next_fd, 65536, boot_b);
+	assert_false(ring_is_kept(next));
+	assert_int_equal(ring_size(next), 65536);
+	assert_int_equal(ring_head(next), 115100);
+	assert_int_equal(ring_floor(next), 115100);
+	append(next, 100);
+	/* Kept again: with what is there. */
+	assert_int_equal(ring_open_resized(third_fd, 4096, true, next, &r), 0);
+	assert_true(ring_is_kept(r));
+	assert_int_equal(ring_floor(r), 115100);
+	check_all(r);
+	ring_close(next);
+	ring_close(r);
+	r = ring_of(third_fd, 8192, boot_a);
+	assert_true(ring_is_kept(r));
+	assert_int_equal(ring_head(r), 115200);
 	ring_close(r);
 }
 
@@ -394,18 +444,18 @@ static void which_is_ahead(void **state)
 static void resize_survives_sigkill(void **state)
 {
 	_cleanup_close_ int fd = file_new(), next_fd = file_new();
-	struct ring *r = ring_of(fd, 1 << 20, boot_a);
+	struct ring *r = ring_of(fd, 1 << 18, boot_a);
 	bool whole = false;
 
 	(void)state;
-	append(r, 2 << 20);
+	append(r, 2 << 18);
 	for (int i = 0; i < 60 || !whole; i++) {
 		pid_t pid = fork();
 		struct ring *next;
 
 		assert_true(pid >= 0);
 		if (pid == 0) {
-			_exit(ring_open_resized(next_fd, (1 << 20) + 4096, r, &next) < 0);
+			_exit(ring_open_resized(next_fd, (1 << 18) + 4096, true, r, &next) < 0);
 		}
 		usleep((useconds_t)(i % 60 * 30));
 		kill(pid, SIGKILL);
@@ -438,7 +488,7 @@ static void resize_without_room(void **state)
 	small.rlim_cur = 65536;
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	assert_int_equal(ring_open_resized(next_fd, 1 << 20, r, &next), -EFBIG);
+	assert_int_equal(ring_open_resized(next_fd, 1 << 20, true, r, &next), -EFBIG);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	assert_int_equal(fstat(next_fd, &st), 0);
 	assert_int_equal(st.st_size, 0);
@@ -459,6 +509,7 @@ int main(void)
 		cmocka_unit_test(refuses_sizes_and_full_disks),
 		cmocka_unit_test(another_size),
 		cmocka_unit_test(which_is_ahead),
+		cmocka_unit_test(not_kept),
 		cmocka_unit_test(resize_survives_sigkill),
 		cmocka_unit_test(resize_without_room),
 	};

@@ -152,6 +152,11 @@ static void test_fence(void **state)
 	free(list);
 	must(store_vm_set_fence(s, "v-a", "", &fault));
 	assert_int_equal(store_vm_set_fence(s, "v-none", "s-1", &fault), -ENOENT);
+	assert_false(got.no_history);
+	must(store_vm_set_no_history(s, "v-a", true, &fault));
+	must(store_vm_get(s, "v-a", &got, &fault));
+	assert_true(got.no_history);
+	assert_int_equal(store_vm_set_no_history(s, "v-none", true, &fault), -ENOENT);
 }
 
 static void test_sessions(void **state)

@@ -245,8 +245,8 @@ class FakeHostd:
             raise Fault("vm-not-running")
         return {}
 
-    def do_console_ensure(self, vm, domain):
-        self.consoles[vm] = {"vm": vm, "domain": domain, "up": True, "offset": 0}
+    def do_console_ensure(self, vm, domain, keep=True):
+        self.consoles[vm] = {"vm": vm, "domain": domain, "up": True, "offset": 0, "keep": keep}
         return {"up": True, "offset": 0}
 
     def do_console_drop(self, vm):
