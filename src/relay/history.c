@@ -33,7 +33,8 @@ struct history {
 	struct hub_reader *reader; /* NULL while it is stopped */
 	uint64_t offset; /* where a new file begins; TUNNEL_FROM_KEPT: with what is kept */
 	bool source, source_told;
-	bool told; /* that it is stopped, and nothing was written since */
+	unsigned rows, columns; /* to be written down; 0: nothing */
+	bool told;		/* that it is stopped, and nothing was written since */
 	sd_event_source *timer;
 };
 
@@ -103,6 +104,10 @@ static void pump(struct history *h)
 		recorder_source(h->recorder, h->source, clock_realtime());
 		h->source_told = h->source;
 	}
+	if (n == 0 && h->rows > 0 && stopped(h) == FAULT_NONE) {
+		recorder_resize(h->recorder, h->columns, h->rows, clock_realtime());
+		h->rows = 0;
+	}
 	h->told = h->told && recorder_bytes(h->recorder) == before;
 	if (stopped(h) != FAULT_NONE) {
 		give_up(h);
@@ -136,6 +141,15 @@ static void on_source(bool up, void *user)
 	timer_set(h, PUMP_USEC);
 }
 
+static void on_resized(unsigned rows, unsigned columns, void *user)
+{
+	struct history *h = user;
+
+	h->rows = rows;
+	h->columns = columns;
+	timer_set(h, PUMP_USEC);
+}
+
 static void on_flag(bool on, void *user)
 {
 }
@@ -149,6 +163,7 @@ static const struct hub_reader_ops reader_ops = {
 	.writer = on_flag,
 	.source = on_source,
 	.input_room = on_room,
+	.resized = on_resized,
 	.broke = on_flag,
 };
 
@@ -202,6 +217,7 @@ static int reader_begin(struct history *h)
 	}
 	recorder_start(h->recorder, hub_reader_offset(h->reader), now);
 	h->source = h->source_told = hub_has_source(h->relay->hub);
+	(void)hub_size(h->relay->hub, &h->rows, &h->columns);
 	return 0;
 }
 

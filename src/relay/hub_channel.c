@@ -120,6 +120,16 @@ static void on_input_room(void *user)
 	credit_input(user);
 }
 
+static void on_resized(unsigned rows, unsigned columns, void *user)
+{
+	struct hub_channel *h = user;
+	struct tunnel_ctl ctl = { .op = TUNNEL_CTL_WINSIZE,
+				  .rows = (uint16_t)rows,
+				  .columns = (uint16_t)columns };
+
+	channel_ctl(&h->channel, &ctl);
+}
+
 static void on_broke(bool done, void *user)
 {
 	tell_broke(user, done);
@@ -130,6 +140,7 @@ static const struct hub_reader_ops reader_ops = {
 	.writer = on_writer,
 	.source = on_source,
 	.input_room = on_input_room,
+	.resized = on_resized,
 	.broke = on_broke,
 };
 
@@ -222,6 +233,7 @@ void hub_channel_open(struct hub *hub, struct link_conn *conn, uint16_t id, uint
 {
 	struct hub_channel *h = calloc(1, sizeof(*h));
 	enum fault_code code = FAULT_INTERNAL;
+	unsigned rows, columns;
 
 	if (h) {
 		code = hub_reader_new(hub, &reader_ops, h, from, mode, &h->reader);
@@ -240,6 +252,9 @@ void hub_channel_open(struct hub *hub, struct link_conn *conn, uint16_t id, uint
 		       mode);
 	if (!hub_has_source(hub)) {
 		tell_source(h, false);
+	}
+	if (hub_size(hub, &rows, &columns)) {
+		on_resized(rows, columns, h);
 	}
 	pump(h);
 }

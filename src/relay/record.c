@@ -86,6 +86,9 @@ static void on_ctl(struct channel *c, const struct tunnel_ctl *ctl)
 	if (ctl->op == TUNNEL_CTL_SOURCE) {
 		recorder_source(r->recorder, ctl->on, clock_realtime());
 		record_check(r);
+	} else if (ctl->op == TUNNEL_CTL_WINSIZE) {
+		recorder_resize(r->recorder, ctl->columns, ctl->rows, clock_realtime());
+		record_check(r);
 	}
 }
 

@@ -20,6 +20,7 @@ struct hub {
 	struct list readers;
 	size_t n_readers;
 	struct hub_reader *writer;
+	unsigned rows, columns; /* as a writer said; 0: none did */
 };
 
 struct hub_reader {
@@ -443,12 +444,32 @@ bool hub_reader_break(struct hub_reader *r)
 
 void hub_reader_size(struct hub_reader *r, unsigned rows, unsigned columns)
 {
-	int err = 0;
+	struct hub *h = r->hub;
+	struct hub_reader *other;
+	int err;
 
-	if (r->hub->writer == r && rows > 0 && columns > 0) {
-		err = terminal_resize(r->hub->terminal, rows, columns);
+	if (h->writer != r || rows == 0 || columns == 0) {
+		return;
 	}
+	err = terminal_resize(h->terminal, rows, columns);
 	(void)err; /* no memory: the screen goes on in the size it has */
+	if (rows == h->rows && columns == h->columns) {
+		return;
+	}
+	h->rows = rows;
+	h->columns = columns;
+	list_for_each (other, &h->readers, of_hub) {
+		if (other != r) {
+			other->ops->resized(rows, columns, other->user);
+		}
+	}
+}
+
+bool hub_size(const struct hub *h, unsigned *ret_rows, unsigned *ret_columns)
+{
+	*ret_rows = h->rows;
+	*ret_columns = h->columns;
+	return h->rows > 0;
 }
 
 void hub_reader_pace(struct hub_reader *r, uint32_t rate)

@@ -16,9 +16,9 @@
  * the screen, only for as long as somebody reads.
  *
  * Callbacks run inside hub_feed(), hub_lost_some(), hub_source_up(), hub_source_down(),
- * hub_input_sent(), hub_reader_new(), hub_reader_take() and hub_reader_free(), for readers other
- * than the one passed. They may call every function of readers but hub_reader_new() and
- * hub_reader_free().
+ * hub_input_sent(), hub_reader_new(), hub_reader_take(), hub_reader_size() and hub_reader_free(),
+ * for readers other than the one passed. They may call every function of readers but
+ * hub_reader_new() and hub_reader_free().
  */
 #pragma once
 
@@ -50,6 +50,8 @@ struct hub_reader_ops {
 	void (*source)(bool up, void *user);
 	/* The writer's window has opened: see hub_reader_input_room(). */
 	void (*input_room)(void *user);
+	/* The writer sees the console on a terminal of another size from here on. */
+	void (*resized)(unsigned rows, unsigned columns, void *user);
 	/* A break that hub_reader_break() took is over: the line had it, or not. */
 	void (*broke)(bool done, void *user);
 };
@@ -94,6 +96,8 @@ bool hub_has_source(const struct hub *h);
 bool hub_writable(const struct hub *h);
 bool hub_has_writer(const struct hub *h);
 size_t hub_readers(const struct hub *h);
+/* As a writer said last; false while none did. */
+bool hub_size(const struct hub *h, unsigned *ret_rows, unsigned *ret_columns);
 
 /* `mode`: what the reader may do (policy_mode()). Writing is had at once when it is free, or with
  * TUNNEL_MODE_TAKE. FAULT_QUOTA (readers, or their screens), FAULT_CONSOLE_READ_ONLY or

@@ -22,6 +22,7 @@
 #define TEXT_WORST 6
 #define TEXT_PIECE_BYTES 512
 #define LINE_MAX_BYTES ((EVENT_BYTES_MAX + TEXT_PIECE_BYTES + UTF8_MAX) * TEXT_WORST + 64)
+#define SIZE_MAX_EACH 1000
 /* Kept free below the limit, for the line that says it was reached. */
 #define LAST_LINE_BYTES 128
 
@@ -46,6 +47,7 @@ struct recorder {
 	struct state_page *page;
 	struct state_slot now; /* as in the page */
 	uint64_t max_bytes;
+	unsigned columns, rows; /* as the file has them, as far as we know */
 	const char *full_text;
 	struct buf line;
 	uint8_t partial[UTF8_MAX]; /* start of a character whose rest has not come */
@@ -103,10 +105,10 @@ static int file_append(struct recorder *r, const void *p, size_t len)
 }
 
 /* `text` needs no escaping. */
-static int marker_encode(struct buf *line, uint64_t at_usec, const char *text)
+static int event_encode(struct buf *line, uint64_t at_usec, char type, const char *text)
 {
-	return buf_printf(line, "[%" PRIu64 ".%06" PRIu64 ", \"m\", \"%s\"]\n",
-			  at_usec / USEC_PER_SEC, at_usec % USEC_PER_SEC, text);
+	return buf_printf(line, "[%" PRIu64 ".%06" PRIu64 ", \"%c\", \"%s\"]\n",
+			  at_usec / USEC_PER_SEC, at_usec % USEC_PER_SEC, type, text);
 }
 
 /* Writes out the line in r->line; `offset`: of the stream, after it. */
@@ -122,7 +124,7 @@ static void line_write(struct recorder *r, uint64_t offset, uint64_t at_usec)
 	if (full) {
 		next.offset = r->now.offset;
 		buf_clear(&r->line);
-		err = marker_encode(&r->line, at_usec, r->full_text);
+		err = event_encode(&r->line, at_usec, 'm', r->full_text);
 	}
 	next.length = r->now.length + buf_len(&r->line);
 	if (err == 0) {
@@ -146,12 +148,13 @@ static uint64_t event_time(const struct recorder *r, usec_t now)
 	return MAX(r->now.at_usec, now > start ? now - start : 0);
 }
 
-static void marker_write(struct recorder *r, uint64_t offset, usec_t now, const char *text)
+static void event_write(struct recorder *r, uint64_t offset, usec_t now, char type,
+			const char *text)
 {
 	uint64_t at = event_time(r, now);
 
 	buf_clear(&r->line);
-	if (marker_encode(&r->line, at, text) < 0) {
+	if (event_encode(&r->line, at, type, text) < 0) {
 		r->stopped = FAULT_INTERNAL;
 		return;
 	}
@@ -404,6 +407,8 @@ int recorder_open_take(int cast_fd, int state_fd, const struct recorder_options 
 	}
 	r->fd = cast_fd;
 	r->max_bytes = options->max_bytes;
+	r->columns = options->columns;
+	r->rows = options->rows;
 	r->full_text = options->full ? options->full : "the recording has reached its limit";
 	buf_init(&r->line, LINE_MAX_BYTES);
 	err = state_map(r, owned_state_fd);
@@ -467,7 +472,7 @@ static void gap_write(struct recorder *r, uint64_t offset, uint64_t length, usec
 	} else {
 		snprintf(text, sizeof(text), "bytes lost, number unknown");
 	}
-	marker_write(r, offset, now, text);
+	event_write(r, offset, now, 'm', text);
 }
 
 void recorder_start(struct recorder *r, uint64_t start, usec_t now)
@@ -515,11 +520,28 @@ void recorder_gap(struct recorder *r, uint64_t length, usec_t now)
 	}
 }
 
+void recorder_resize(struct recorder *r, unsigned columns, unsigned rows, usec_t now)
+{
+	char text[32];
+
+	if (columns < 1 || columns > SIZE_MAX_EACH || rows < 1 || rows > SIZE_MAX_EACH ||
+	    (columns == r->columns && rows == r->rows)) {
+		return;
+	}
+	if (r->stopped) {
+		return;
+	}
+	snprintf(text, sizeof(text), "%ux%u", columns, rows);
+	event_write(r, r->now.offset, now, 'r', text);
+	r->columns = columns;
+	r->rows = rows;
+}
+
 void recorder_source(struct recorder *r, bool up, usec_t now)
 {
 	partial_flush(r, now);
 	if (!r->stopped) {
-		marker_write(r, r->now.offset, now,
-			     up ? "the console is back" : "the console is gone");
+		event_write(r, r->now.offset, now, 'm',
+			    up ? "the console is back" : "the console is gone");
 	}
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writes a console down as asciicast v2: a header line, then one line for each piece of output
- * ("o"), gap or change of the source ("m", a marker). Bytes that are no UTF-8 become U+FFFD.
+ * ("o"), gap or change of the source ("m", a marker), or change of the terminal's size ("r"). Bytes
+ * that are no UTF-8 become U+FFFD.
  *
  * Theory of operation: beside the recording there is one page of state in a shared mapping: up to
  * where the stream is in the file, and how long the file is then. A line is written first, then the
@@ -47,4 +48,7 @@ void recorder_start(struct recorder *r, uint64_t start, usec_t now);
 void recorder_data(struct recorder *r, const void *p, size_t len, usec_t now);
 /* length 0: unknown */
 void recorder_gap(struct recorder *r, uint64_t length, usec_t now);
+/* The terminal on which the console is seen has another size ("r"); ignored when it has not, or for
+ * what is no size (1..1000). */
+void recorder_resize(struct recorder *r, unsigned columns, unsigned rows, usec_t now);
 void recorder_source(struct recorder *r, bool up, usec_t now);

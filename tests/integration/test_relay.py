@@ -1609,6 +1609,35 @@ def test_recording(relays, console, tmp_path):
     assert records == [{"name": "web", "bytes": os.stat(tmp_path / "web.cast").st_size, "stopped": None}]
 
 
+def test_recording_has_the_size_that_the_writer_says(relays, console, tmp_path):
+    relay = relays("s-size")
+    vm, guest = console
+    record_open(relay, tmp_path)
+    upstream(relay, vm)
+    tunnel, writer = vm.reader("rw")
+    watcher_tunnel, watcher = vm.reader("r")
+    tunnel.ctl(writer, WINSIZE, struct.pack(">HH", 30, 120))
+    watcher_tunnel.ctl(watcher, WINSIZE, struct.pack(">HH", 10, 10))
+    guest.sendall(b"after")
+    wait_for_lines(tmp_path / "web.cast", [["r", "120x30"], ["o", "after"]])
+    # one that begins later has it at its start
+    other = relays("s-later")
+    (tmp_path / "later").mkdir()
+    record_open(other, tmp_path / "later")
+    upstream(other, vm)
+    wait_for_lines(tmp_path / "later" / "web.cast", [["r", "120x30"], ["o", "after"]])
+
+
+def wait_for_lines(path, expected):
+    deadline = time.monotonic() + 20
+    while True:
+        lines = [json.loads(line)[1:] for line in path.read_text().splitlines()[1:]]
+        if lines == expected:
+            return
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.05)
+
+
 def test_recording_on_a_full_disk(relays, console, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("needs a small file system")

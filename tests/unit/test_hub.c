@@ -26,6 +26,7 @@ struct seen {
 	unsigned ready, source_calls, room_calls;
 	int writer; /* -1: not told */
 	int broke;  /* -1: not told */
+	unsigned rows, columns;
 	bool source;
 };
 
@@ -55,11 +56,18 @@ static void on_broke(bool done, void *user)
 	((struct seen *)user)->broke = done;
 }
 
+static void on_resized(unsigned rows, unsigned columns, void *user)
+{
+	((struct seen *)user)->rows = rows;
+	((struct seen *)user)->columns = columns;
+}
+
 static const struct hub_reader_ops ops = {
 	.ready = on_ready,
 	.writer = on_writer,
 	.source = on_source,
 	.input_room = on_room,
+	.resized = on_resized,
 	.broke = on_broke,
 };
 
@@ -594,6 +602,32 @@ static void any_order_of_events(void **state)
 	}
 }
 
+/* The size that the writer says is told to the others, and to nobody twice. */
+static void size_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct seen *writer = reader_of(f, TUNNEL_FROM_LIVE, TUNNEL_MODE_READ | TUNNEL_MODE_WRITE);
+	struct seen *watcher = reader_of(f, TUNNEL_FROM_LIVE, TUNNEL_MODE_READ);
+	unsigned rows, columns;
+
+	assert_false(hub_size(f->hub, &rows, &columns));
+	hub_reader_size(watcher->reader, 50, 132);
+	hub_reader_size(writer->reader, 0, 132);
+	assert_false(hub_size(f->hub, &rows, &columns));
+	hub_reader_size(writer->reader, 50, 132);
+	assert_int_equal(watcher->rows, 50);
+	assert_int_equal(watcher->columns, 132);
+	assert_int_equal(writer->rows, 0);
+	watcher->rows = 0;
+	hub_reader_size(writer->reader, 50, 132);
+	assert_int_equal(watcher->rows, 0);
+	assert_true(hub_size(f->hub, &rows, &columns));
+	assert_int_equal(rows, 50);
+	assert_int_equal(columns, 132);
+	reader_done(writer);
+	reader_done(watcher);
+}
+
 /* Nothing is kept: what is said while nobody reads is drained and gone, and what was said while
  * somebody did goes with the last. */
 static void nothing_is_kept(void **state)
@@ -652,6 +686,7 @@ int main(void)
 		hub_test(read_only_source),
 		hub_test(readers_are_bounded),
 		hub_test(any_order_of_events),
+		hub_test(size_is_told),
 		hub_test(nothing_is_kept),
 	};
 

@@ -58,7 +58,7 @@ static struct recorder *recorder_of(const struct files *f, usec_t now)
 	return r;
 }
 
-/* All "o" text and, as "<…>", all markers; every line is checked. */
+/* All "o" text and, as "<…>", all markers and sizes; every line is checked. */
 static char *play(int fd)
 {
 	off_t size = lseek(fd, 0, SEEK_END);
@@ -89,7 +89,7 @@ static char *play(int fd)
 		last = at;
 		kind = json_string_value(json_array_get(line, 1));
 		data = json_string_value(json_array_get(line, 2));
-		if (strcmp(kind, "m") == 0) {
+		if (strcmp(kind, "m") == 0 || strcmp(kind, "r") == 0) {
 			strcat(strcat(strcat(out, "<"), data), ">");
 		} else {
 			assert_string_equal(kind, "o");
@@ -296,6 +296,28 @@ static void stops_at_its_limit(void **state)
 	files_close(&f);
 }
 
+/* Sizes are events, also in the middle of a character. */
+static void sizes(void **state)
+{
+	struct files f = files_new();
+	struct recorder *r = recorder_of(&f, START);
+
+	(void)state;
+	recorder_start(r, 0, START);
+	recorder_resize(r, 80, 25, START); /* as the header says */
+	recorder_data(r, "a\xe2\x82", 3, START);
+	recorder_resize(r, 132, 50, START);
+	recorder_resize(r, 132, 50, START);
+	recorder_resize(r, 0, 50, START);
+	recorder_resize(r, 132, 1001, START);
+	recorder_data(r, "\xac", 1, START);
+	recorder_resize(r, 1, 1000, START);
+	assert_int_equal(recorder_offset(r), 4);
+	recorder_close(r);
+	check_play(f.cast, "a<132x50>€<1x1000>");
+	files_close(&f);
+}
+
 /* A limit that became less is reached with the next line; the next file has what did not go in. */
 static void goes_on_in_the_next_file(void **state)
 {
@@ -408,6 +430,7 @@ int main(void)
 		cmocka_unit_test(cuts_a_half_written_line),
 		cmocka_unit_test(stops_at_its_limit),
 		cmocka_unit_test(goes_on_in_the_next_file),
+		cmocka_unit_test(sizes),
 		cmocka_unit_test(stops_on_a_full_disk),
 		cmocka_unit_test(takes_half_a_line_back),
 		cmocka_unit_test(refuses_files_that_do_not_match),
