@@ -270,3 +270,52 @@ def test_off_and_on_keep_every_byte(cloud, guest):
             wait_for(lambda: boots(reader.out) == seen + 1 and reader.out.endswith(PROMPT), f"the boot: {reader.out[-300:]!r}")
         assert boots(reader.out) == 2
         assert "lost" not in reader.err and "missing" not in reader.err
+
+
+def history(cloud, vm):
+    return cloud.dvm("console", vm.name, "--read-only", "--history", "--timeout", 2).stdout
+
+
+def recorded(cloud, vm):
+    """What the VM's own recordings have, oldest first."""
+    text = ""
+    for item in cloud.json("record", "list", vm.name):
+        text += cloud.dvm("record", "play", vm.name, item["name"], "--speed", "0").stdout
+    return text
+
+
+def test_history_outlives_the_emulator(cloud, guest):
+    """The target's QEMU is killed, and started again: the text before is there, with every byte of the next boot behind it."""
+    guest.type("echo before-the-kill\r", "\nbefore-the-kill")
+    start = offset(cloud, guest)
+    with Watcher(cloud, "console", guest.name, "--read-only", "--from", start) as reader:
+        os.kill(targets.qemu_pid(guest.name), signal.SIGKILL)
+        reader.wait_words("the VM is off")
+        wait_for(lambda: guest.state() == "shut off", "libvirt to notice")
+        guest.on()
+        reader.wait_words("the VM is back")
+        wait_for(lambda: boots(reader.out) == 1 and reader.out.endswith(PROMPT), f"the boot: {reader.out[-300:]!r}")
+        assert "missing" not in reader.err
+    for kept in (history(cloud, guest), recorded(cloud, guest)):
+        assert "\nbefore-the-kill" in kept
+        assert boots(kept[kept.rindex("\nbefore-the-kill"):]) == 1
+
+
+def test_history_outlives_another_backend(cloud, guest):
+    """The target is defined anew with another console: what the former one said stays, and the new one goes on behind it."""
+    guest.type("echo on-the-pty\r", "\non-the-pty")
+    guest.off()
+    before = offset(cloud, guest)
+    uuid = targets.virsh("domuuid", guest.name).strip()
+    xml = guest.xml.replace("</name>", f"</name><uuid>{uuid}</uuid>")
+    other = targets.SERIAL["unix"].format(dir=guest.dir)
+    assert targets.SERIAL["pty"] in xml
+    (guest.dir / "domain.xml").write_text(xml.replace(targets.SERIAL["pty"], other))
+    targets.virsh("define", guest.dir / "domain.xml")
+    with Watcher(cloud, "console", guest.name, "--read-only", "--from", before) as reader:
+        guest.on()
+        wait_for(lambda: boots(reader.out) == 1 and reader.out.endswith(PROMPT), f"the boot: {reader.out[-300:]!r}")
+    guest.type("echo on-the-socket\r", "\non-the-socket")
+    for kept in (history(cloud, guest), recorded(cloud, guest)):
+        assert kept.rindex("\non-the-pty") < kept.rindex("\non-the-socket")
+    assert offset(cloud, guest) > before
