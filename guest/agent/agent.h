@@ -23,6 +23,7 @@
 #include "local.h"
 #include "loop.h"
 #include "port.h"
+#include "ports.h"
 #include "ssh.h"
 
 struct options {
@@ -41,6 +42,7 @@ struct agent {
 	struct local local;
 	struct disks disks;
 	struct displays displays;
+	struct ports ports;
 	struct source signals;
 };
 

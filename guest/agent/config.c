@@ -141,13 +141,52 @@ static int take_stack(struct config *c, char *value)
 	return 0;
 }
 
+static bool port_name_valid(const char *s)
+{
+	size_t prefix = strncmp(s, "serial", 6) == 0 ? 6 : strncmp(s, "parallel", 8) == 0 ? 8 : 0;
+
+	return prefix > 0 && isdigit((unsigned char)s[prefix]) && s[prefix + 1] == '\0';
+}
+
+static bool place_valid(const char *s)
+{
+	size_t prefix = strncmp(s, "pci ", 4) == 0 ? 4 : strncmp(s, "virtio ", 7) == 0 ? 7 : 0;
+	static const char chars[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-";
+
+	return prefix > 0 && strlen(s) < CONFIG_PLACE_MAX && isalnum((unsigned char)s[prefix]) &&
+	       strspn(s + prefix, chars) == strlen(s + prefix);
+}
+
+static int take_port(struct config *c, char *value)
+{
+	char *name = strchr(value, ' '), *place = name ? strchr(name + 1, ' ') : NULL;
+	struct config_port *port = &c->ports[c->n_ports];
+	uint32_t n;
+
+	if (!place || c->n_ports == CONFIG_PORTS_MAX) {
+		return -EINVAL;
+	}
+	*name++ = '\0';
+	*place++ = '\0';
+	if (parse_u32(value, &n) < 0 || n >= CONFIG_TARGETS_MAX || !port_name_valid(name) ||
+	    !place_valid(place)) {
+		return -EINVAL;
+	}
+	port->target = n;
+	strcpy(port->name, name);
+	strcpy(port->place, place);
+	c->n_ports++;
+	return 0;
+}
+
 static const struct {
 	const char *word;
 	int (*take)(struct config *c, char *value);
 } words[] = {
 	{ "session", take_session }, { "hostname", take_hostname }, { "key", take_key },
 	{ "clock", take_clock },     { "seed", take_seed },	    { "lease", take_lease },
-	{ "target", take_target },   { "stack", take_stack },
+	{ "target", take_target },   { "stack", take_stack },	    { "port", take_port },
 };
 
 /* 1 at `end`, 0, -ENOMEM. */

@@ -11,8 +11,16 @@
 #define CONFIG_KEYS_MAX 16
 #define CONFIG_TARGETS_MAX 16
 #define CONFIG_STACKS_MAX 16
+#define CONFIG_PORTS_MAX 32
 #define CONFIG_NAME_MAX 64
+#define CONFIG_PLACE_MAX 64
 #define CONFIG_SEED_BYTES 32
+
+struct config_port {
+	unsigned target;
+	char name[16];		      /* serial0, parallel0: nothing else */
+	char place[CONFIG_PLACE_MAX]; /* "pci ADDRESS" or "virtio NAME", each a file's name */
+};
 
 struct config {
 	char session[CONFIG_NAME_MAX];
@@ -22,6 +30,8 @@ struct config {
 	char targets[CONFIG_TARGETS_MAX][CONFIG_NAME_MAX]; /* "" where a number is not used */
 	char stacks[CONFIG_STACKS_MAX][CONFIG_NAME_MAX];
 	size_t n_stacks;
+	struct config_port ports[CONFIG_PORTS_MAX];
+	size_t n_ports;
 	usec_t clock;	    /* UTC, 0: not told */
 	usec_t lease_until; /* monotonic, 0: not told */
 	uint8_t seed[CONFIG_SEED_BYTES];

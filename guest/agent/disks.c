@@ -117,6 +117,7 @@ void disks_scan(struct disks *d)
 	if (dir) {
 		closedir(dir);
 	}
+	ports_scan(&d->agent->ports);
 }
 
 static void load_module(const char *alias)
@@ -137,17 +138,18 @@ static void load_module(const char *alias)
 }
 
 /* One message: "ACTION@PATH", then KEY=VALUE texts, each ended by a 0. Returns true for one about a
- * disk. */
+ * disk or a port. */
 static bool uevent_handle(const char *text, size_t len)
 {
 	const char *alias = NULL;
-	bool block = false, add = strncmp(text, "add@", 4) == 0;
+	bool ours = false, add = strncmp(text, "add@", 4) == 0;
 
 	for (size_t at = 0; at < len; at += strlen(text + at) + 1) {
 		const char *field = text + at;
 
-		if (strcmp(field, "SUBSYSTEM=block") == 0) {
-			block = true;
+		if (strcmp(field, "SUBSYSTEM=block") == 0 || strcmp(field, "SUBSYSTEM=tty") == 0 ||
+		    strcmp(field, "SUBSYSTEM=virtio-ports") == 0) {
+			ours = true;
 		} else if (strncmp(field, "MODALIAS=", 9) == 0) {
 			alias = field + 9;
 		}
@@ -155,7 +157,7 @@ static bool uevent_handle(const char *text, size_t len)
 	if (alias && add && alias[0] != '-') {
 		load_module(alias);
 	}
-	return block;
+	return ours;
 }
 
 static void uevents_ready(struct source *s, uint32_t events)

@@ -95,6 +95,7 @@ static int agent_run(struct agent *a)
 		r = identity_init(&a->identity, a);
 	}
 	if (r == 0) {
+		ports_init(&a->ports, a);
 		r = disks_init(&a->disks, a);
 	}
 	if (r == 0) {

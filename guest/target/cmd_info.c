@@ -64,7 +64,7 @@ static void print_attachments(const json_t *session)
 			const char *serial = json_string_value(device);
 			const char *dash = serial ? strchr(serial, '-') : NULL;
 
-			printf("%s%s", j ? " " : ": ", dash ? dash + 1 : "?");
+			printf("%s%s", j ? " " : ": ", dash ? dash + 1 : serial ? serial : "?");
 		}
 		printf("\n");
 		any = true;

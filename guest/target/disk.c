@@ -64,9 +64,15 @@ size_t disks_of(const char *target, struct disk disks[DISKS_MAX])
 		_cleanup_free_ char *path = strf("%s/%s", folder, entry->d_name);
 		_cleanup_free_ char *real = path ? realpath(path, NULL) : NULL;
 		_cleanup_free_ char *partition = NULL;
+		_cleanup_free_ char *block = NULL;
 
 		if (entry->d_name[0] == '.' || !real || strncmp(real, "/dev/", 5) != 0 ||
 		    strchr(real + 5, '/')) {
+			continue;
+		}
+		/* ports are here too */
+		block = strf("/sys/class/block/%s", real + 5);
+		if (!block || access(block, F_OK) < 0) {
 			continue;
 		}
 		memset(d, 0, sizeof(*d));

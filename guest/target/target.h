@@ -37,6 +37,8 @@ int cmd_power(const struct command *c, struct invocation *in);
 int cmd_disk_attach(const struct command *c, struct invocation *in);
 int cmd_disk_detach(const struct command *c, struct invocation *in);
 int cmd_disk_list(const struct command *c, struct invocation *in);
+int cmd_port(const struct command *c, struct invocation *in);
+int cmd_port_list(const struct command *c, struct invocation *in);
 int cmd_session(const struct command *c, struct invocation *in);
 
 /* Prints the fault (message, then hint) to stderr; returns the exit code. */

@@ -64,11 +64,17 @@ static void on_detached(const json_t *result, const struct fault *fault, void *u
 void api_attach(struct api_call *c)
 {
 	const struct body_attach *body = &c->body.attach;
-	const struct attach_spec spec = {
-		.kind = ATTACHMENT_DISK,
+	struct attach_spec spec = {
 		.target = body->vm,
 		.mode = api_disk_modes[body->mode],
 	};
+	struct fault fault;
+
+	if (attachment_kind_parse(api_later_kinds[body->kind], &spec.kind) < 0) {
+		fault_set(&fault, FAULT_INTERNAL, "A kind of attachment has no name");
+		api_fault(c, &fault);
+		return;
+	}
 
 	session_attach(c->d, &c->who, c->params[0], &spec, on_attached, c);
 }

@@ -10,8 +10,11 @@ static const char *const actions[] = { "on",	"off",	  "shutdown", "reboot", "res
 				       "pause", "resume", "nmi",      NULL };
 static const char *const vm_streams[] = { "console", "vnc", NULL };
 const char *const api_stream_kinds[] = { "console", "vnc", "ssh", NULL };
-static const char *const attach_kinds[] = { "console", "disk", "vnc", NULL };
-static const char *const disk_kind[] = { "disk", NULL };
+const char *const api_attach_kinds[] = { "console", "disk",    "vnc",	    "serial0", "serial1",
+					 "serial2", "serial3", "parallel0", NULL };
+/* Consoles and displays are attached as long as the session is there. */
+const char *const api_later_kinds[] = { "disk",	   "serial0",	"serial1", "serial2",
+					"serial3", "parallel0", NULL };
 const char *const api_stream_modes[] = { "r", "rw", "take", NULL };
 const char *const api_console_history[] = { "kept", "none", NULL };
 const char *const api_placements[] = { "auto", "same", "other", NULL };
@@ -72,7 +75,7 @@ const struct field session_start_fields[] = {
 	  .items_min = 1, .items_max = 8, .offset = offsetof(struct body_session_start, targets) },
 	{ .name = "stacks", .type = FIELD_NAMES, .items_max = 16,
 	  .offset = offsetof(struct body_session_start, stacks) },
-	{ .name = "attach", .type = FIELD_CHOICES, .items_max = 3, .choices = attach_kinds,
+	{ .name = "attach", .type = FIELD_CHOICES, .items_max = 8, .choices = api_attach_kinds,
 	  .offset = offsetof(struct body_session_start, attach) },
 	{ .name = "ssh_key", .type = FIELD_STRING, .min = 16, .max = 3000,
 	  .offset = offsetof(struct body_session_start, ssh_key) },
@@ -93,7 +96,7 @@ const struct field session_renew_fields[] = {
 
 const struct field attach_fields[] = {
 	{ .name = "vm", .type = FIELD_STRING, .min = 1, .max = REF_MAX, .offset = offsetof(struct body_attach, vm) },
-	{ .name = "kind", .type = FIELD_CHOICE, .required = true, .choices = disk_kind,
+	{ .name = "kind", .type = FIELD_CHOICE, .required = true, .choices = api_later_kinds,
 	  .offset = offsetof(struct body_attach, kind) },
 	{ .name = "mode", .type = FIELD_CHOICE, .choices = api_disk_modes,
 	  .offset = offsetof(struct body_attach, mode) },

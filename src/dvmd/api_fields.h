@@ -12,7 +12,6 @@
 #define API_REF_MAX 127 /* of a VM: an id, a name, or PROJECT/NAME */
 #define API_PAGE_DEFAULT 100
 
-enum api_attach { API_ATTACH_CONSOLE, API_ATTACH_DISK, API_ATTACH_VNC };
 enum api_stream_kind { API_STREAM_CONSOLE, API_STREAM_VNC, API_STREAM_SSH };
 
 struct body_vm_adopt {
@@ -37,7 +36,7 @@ struct body_stream_open { /* of a VM and of a session */
 };
 struct body_session_start {
 	struct field_list targets, stacks;
-	unsigned attach; /* 1 << enum api_attach */
+	unsigned attach; /* bits of api_attach_kinds */
 	const char *ssh_key, *image;
 	int64_t lease_s; /* 0: default */
 	int placement;	 /* index into api_placements */
@@ -47,7 +46,7 @@ struct body_session_renew {
 };
 struct body_attach {
 	const char *vm;
-	int kind;
+	int kind; /* index into api_later_kinds */
 	int mode; /* index into api_disk_modes */
 };
 struct body_token_make {
@@ -100,6 +99,8 @@ extern const char *const api_stream_modes[];
 extern const char *const api_console_history[];
 extern const char *const api_placements[];
 extern const char *const api_disk_modes[];
+extern const char *const api_attach_kinds[];
+extern const char *const api_later_kinds[];
 
 extern const struct field vm_adopt_fields[];
 extern const struct field vm_set_fields[];

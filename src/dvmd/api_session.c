@@ -43,13 +43,14 @@ void api_session_start(struct api_call *c)
 
 	memcpy(spec.targets, body->targets.items, body->targets.n * sizeof(spec.targets[0]));
 	memcpy(spec.stacks, body->stacks.items, body->stacks.n * sizeof(spec.stacks[0]));
-	/* Consoles and displays are always attached. */
-	if (body->attach & 1u << API_ATTACH_DISK) {
-		for (size_t i = 0; i < body->targets.n; i++) {
+	for (size_t i = 0; api_attach_kinds[i]; i++) {
+		enum attachment_kind kind;
+
+		if (body->attach & 1u << i &&
+		    attachment_kind_parse(api_attach_kinds[i], &kind) == 0) {
 			spec.attach[spec.n_attach++] = (struct attach_spec){
-				.kind = ATTACHMENT_DISK,
-				.target = body->targets.items[i],
-				.mode = "rw",
+				.kind = kind,
+				.mode = kind == ATTACHMENT_DISK ? "rw" : NULL,
 			};
 		}
 	}

@@ -341,7 +341,8 @@ static void work_commit(struct run *run, struct work *w, enum attachment_state s
 	}
 }
 
-/* It cannot be made. Disks may be half there: they are detached, which also lifts the fence. */
+/* It cannot be made. Disks and ports may be half there: they are detached, which also lifts the
+ * fence. */
 static void attach_refused(struct run *run, struct work *w, const struct fault *fault)
 {
 	usec_t since = MAX(w->session.state_at, w->a.created);
@@ -362,7 +363,10 @@ static void attach_refused(struct run *run, struct work *w, const struct fault *
 	}
 	log_info("%s %s of %s cannot be attached: %s", run->id, attachment_kind_name(w->a.kind),
 		 w->a.vm, fault_code_name(fault->code));
-	work_commit(run, w, w->a.kind == ATTACHMENT_DISK ? ATTACHMENT_DETACHING : ATTACHMENT_GONE,
+	work_commit(run, w,
+		    w->a.kind == ATTACHMENT_DISK || attachment_is_port(w->a.kind)
+			    ? ATTACHMENT_DETACHING
+			    : ATTACHMENT_GONE,
 		    fault);
 }
 
@@ -383,8 +387,8 @@ static void stream_attached(struct run *run, const json_t *result, const struct 
 	}
 }
 
-static void disk_attached(struct run *run, const json_t *result, const struct fault *fault,
-			  const char *arg)
+static void devices_attached(struct run *run, const json_t *result, const struct fault *fault,
+			     const char *arg)
 {
 	_cleanup_(work_fini) struct work w = { 0 };
 	json_t *devices = json_object_get(result, "devices");
@@ -455,7 +459,7 @@ static void disk_fenced(struct run *run, const json_t *result, const struct faul
 	run_call(run, "attach.disk",
 		 json_pack("{s:s,s:s,s:s,s:i,s:s}", "session", run->id, "vm", vm.id, "domain",
 			   vm.domain, "index", (int)target.index, "mode", w.a.mode),
-		 ATTACH_TIMEOUT, disk_attached, arg);
+		 ATTACH_TIMEOUT, devices_attached, arg);
 }
 
 /* The VM's console is kept from its adoption on, by the relay that its display is shown through
@@ -503,6 +507,72 @@ static void attach_stream(struct run *run, const struct attachment_row *a)
 		 ATTACH_TIMEOUT, console_kept, a->id);
 }
 
+static void attach_port(struct run *run, const struct attachment_row *a)
+{
+	struct session_row session;
+	struct target_row target;
+	struct vm_row vm;
+	struct fault fault = { 0 };
+	int r = reread(run, &session);
+
+	if (r < 0) {
+		return;
+	}
+	r = find_target(run->e->d, &session, a->vm, &target, &fault);
+	session_row_fini(&session);
+	if (r == 0) {
+		r = store_vm_get(run->e->d->store, a->vm, &vm, &fault);
+	}
+	if (r < 0) {
+		/* A VM in a session does not leave the inventory. */
+		run_retry(run, &fault);
+		return;
+	}
+	run_call(run, "attach.port",
+		 json_pack("{s:s,s:s,s:s,s:i,s:s,s:s}", "session", run->id, "vm", vm.id, "domain",
+			   vm.domain, "index", (int)target.index, "port",
+			   attachment_kind_name(a->kind), "mode",
+			   strcmp(a->mode, "rw") == 0 ? "rw" : "r"),
+		 ATTACH_TIMEOUT, devices_attached, a->id);
+}
+
+/* Whether the D-VM, as far as `refused` says, may still hold what was to be detached. */
+static bool detach_failed(struct run *run, const struct work *w, const struct fault *refused)
+{
+	if (!refused || refused->code == FAULT_NOT_ATTACHED || refused->code == FAULT_NOT_FOUND ||
+	    refused->code == FAULT_DVM_LOST || refused->code == FAULT_SESSION_ENDED) {
+		return false;
+	}
+	if (!fault_retryable(refused)) {
+		log_warn("%s: %s of %s cannot be detached: %s, trying again", run->id,
+			 attachment_kind_name(w->a.kind), w->a.vm, fault_code_name(refused->code));
+	}
+	return true;
+}
+
+static void port_detached(struct run *run, const json_t *result, const struct fault *refused,
+			  const char *arg)
+{
+	_cleanup_(work_fini) struct work w = { 0 };
+
+	if (work_load(run, arg, &w) < 0) {
+		return;
+	}
+	if (detach_failed(run, &w, refused)) {
+		run_retry(run, refused);
+		return;
+	}
+	work_commit(run, &w, ATTACHMENT_GONE, NULL);
+}
+
+static void detach_port(struct run *run, const struct attachment_row *a)
+{
+	run_call(run, "detach.port",
+		 json_pack("{s:s,s:s,s:s}", "session", run->id, "vm", a->vm, "port",
+			   attachment_kind_name(a->kind)),
+		 ATTACH_TIMEOUT, port_detached, a->id);
+}
+
 static void disk_detached(struct run *run, const json_t *result, const struct fault *refused,
 			  const char *arg)
 {
@@ -514,12 +584,7 @@ static void disk_detached(struct run *run, const json_t *result, const struct fa
 		return;
 	}
 	/* As long as the D-VM may hold the disks, nothing else will do. */
-	if (refused && refused->code != FAULT_NOT_ATTACHED && refused->code != FAULT_NOT_FOUND &&
-	    refused->code != FAULT_DVM_LOST && refused->code != FAULT_SESSION_ENDED) {
-		if (!fault_retryable(refused)) {
-			log_warn("%s: the disks of %s cannot be detached: %s, trying again",
-				 run->id, w.a.vm, fault_code_name(refused->code));
-		}
+	if (detach_failed(run, &w, refused)) {
 		run_retry(run, refused);
 		return;
 	}
@@ -573,6 +638,10 @@ static void act_attach(struct run *run, const struct session_row *row)
 		run_idle(run);
 	} else if (r < 0) {
 		run_retry(run, &fault);
+	} else if (a.state == ATTACHMENT_DETACHING && attachment_is_port(a.kind)) {
+		detach_port(run, &a);
+	} else if (attachment_is_port(a.kind)) {
+		attach_port(run, &a);
 	} else if (a.state == ATTACHMENT_DETACHING) {
 		detach_disk(run, &a, disk_detached);
 	} else if (a.kind != ATTACHMENT_DISK) {

@@ -155,6 +155,11 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 
 		log_warn("the console of %s is not recorded: %s", vm, code ?: "");
 		metrics_count(e->d->metrics, METRIC_HISTORY_STOPPED, code);
+	} else if (strcmp(method, "port.dropped") == 0 && session) {
+		json_int_t bytes = json_integer_value(json_object_get(params, "bytes"));
+
+		note(e, "port.dropped", session,
+		     json_pack("{s:s,s:I}", "port", text_of(params, "name") ?: "", "bytes", bytes));
 	} else if (strcmp(method, "hypervisor") == 0) {
 		if (json_is_true(json_object_get(params, "up"))) {
 			log_info("the hypervisor is there");

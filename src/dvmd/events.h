@@ -10,7 +10,8 @@
  * Types: session.state {from,to,event} · session.progress {step,detail} · session.lease {expires} ·
  * session.lease-warning {expires} · session.verb {verb} · attachment.state {id,vm,kind,state,fault}
  * · vm.adopted {} · vm.released {} · vm.power {verb,by} · vm.changed {from,to,by:"dvm"|"outside"} ·
- * vm.fenced {} · vm.unfenced {} · recording.stopped {name,code} · stream.opened {service,mode}
+ * vm.fenced {} · vm.unfenced {} · recording.stopped {name,code} · port.dropped {port,bytes} ·
+ * stream.opened {service,mode}
  */
 #pragma once
 

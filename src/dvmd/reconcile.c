@@ -281,6 +281,21 @@ static void release_orphans(struct engine *e, const json_t *sessions)
 	}
 }
 
+static bool port_is_there(const json_t *ports, const struct attachment_row *a)
+{
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach(ports, i, port)
+	{
+		if (strcmp(text_of(port, "vm") ?: "", a->vm) == 0 &&
+		    strcmp(text_of(port, "port") ?: "", attachment_kind_name(a->kind)) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* What the record says is attached and is not, is attached again; what is and should not be,
  * detached. */
 static void compare_attachments(struct engine *e, const struct session_row *row,
@@ -297,8 +312,9 @@ static void compare_attachments(struct engine *e, const struct session_row *row,
 	int r = store_attachment_list(e->d->store, row->id, &rows, &n, &fault);
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		bool there = rows[i].kind == ATTACHMENT_DISK
-				     ? find(disks, "vm", rows[i].vm) != NULL
+		bool there = rows[i].kind == ATTACHMENT_DISK ? find(disks, "vm", rows[i].vm) != NULL
+			     : attachment_is_port(rows[i].kind)
+				     ? port_is_there(json_object_get(session, "ports"), &rows[i])
 				     : has_text(there_of[rows[i].kind], rows[i].vm);
 
 		if (rows[i].state == ATTACHMENT_ATTACHED && !there) {

@@ -299,6 +299,84 @@ static int record_attachment(struct dvmd *d, const struct principal *p,
 	return r;
 }
 
+const char *session_port_mode(enum attachment_kind kind, const char *mode, unsigned rights)
+{
+	if (!attachment_is_serial(kind)) {
+		return "ro"; /* a printer answers nothing */
+	}
+	return mode ? mode : rights & RIGHT_TYPE ? "rw" : "ro";
+}
+
+static int count_serials(struct dvmd *d, const char *session, struct fault *fault)
+{
+	struct attachment_row *rows = NULL;
+	size_t n = 0, serials = 0;
+	int r = store_attachment_list(d->store, session, &rows, &n, fault);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		serials += attachment_live(&rows[i]) && attachment_is_serial(rows[i].kind);
+	}
+	attachment_rows_free(rows, n);
+	if (r == 0 && serials >= SESSION_SERIALS_MAX) {
+		r = fault_set(fault, FAULT_QUOTA, "The D-VM has room for %d serial ports",
+			      SESSION_SERIALS_MAX);
+	}
+	return r;
+}
+
+/* *ret_id: the attachment to wait for. */
+static int want_port(struct dvmd *d, const struct principal *p, const struct session_row *session,
+		     const struct attach_spec *spec, char ret_id[ID_MAX], struct fault *fault)
+{
+	struct attachment_row a = { .kind = spec->kind,
+				    .state = ATTACHMENT_WANTED,
+				    .created = clock_realtime() };
+	const char *name = attachment_kind_name(spec->kind);
+	const char *mode =
+		session_port_mode(spec->kind, spec->mode, principal_rights(p, session->project));
+	_cleanup_free_ char *id = random_id("a", 12);
+	struct attachment_row same;
+	char target[ID_MAX];
+	struct vm_row vm;
+	bool found = false;
+	int r = find_target(d, session->id, spec->target, target, fault);
+
+	if (r == 0) {
+		r = access_vm(d, p, target,
+			      strcmp(mode, "rw") == 0 ? RIGHT_VIEW | RIGHT_TYPE : RIGHT_VIEW,
+			      "session.attach", &vm, fault);
+	}
+	if (r == 0) {
+		r = count_live(d, session->id, target, spec->kind, &same, &found, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	if (found && same.state == ATTACHMENT_DETACHING) {
+		return fault_set(fault, FAULT_CONFLICT, "Port %s is being detached", name);
+	}
+	if (found && strcmp(same.mode, mode) != 0) {
+		return fault_set(fault, FAULT_ALREADY_ATTACHED,
+				 "Port %s is attached already, as \"%s\"", name, same.mode);
+	}
+	if (found) {
+		strcpy(ret_id, same.id);
+		return 0;
+	}
+	if (attachment_is_serial(spec->kind)) {
+		r = count_serials(d, session->id, fault);
+	}
+	if (r < 0 || !id) {
+		return r < 0 ? r : no_memory(fault);
+	}
+	strcpy(a.id, id);
+	strcpy(a.session, session->id);
+	strcpy(a.vm, vm.id);
+	strcpy(a.mode, mode);
+	strcpy(ret_id, id);
+	return record_attachment(d, p, session, &a, true, "session.attach", fault);
+}
+
 /* *ret_id: the attachment to wait for. */
 static int want_disk(struct dvmd *d, const struct principal *p, const struct session_row *session,
 		     const struct attach_spec *spec, char ret_id[ID_MAX], struct fault *fault)
@@ -380,7 +458,7 @@ void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 		return;
 	}
 	r = check_ready(&row, &fault);
-	if (r == 0 && spec->kind != ATTACHMENT_DISK) {
+	if (r == 0 && spec->kind != ATTACHMENT_DISK && !attachment_is_port(spec->kind)) {
 		r = fault_set(&fault, FAULT_NOT_SUPPORTED,
 			      "Consoles and displays are attached as long as the session is there");
 	}
@@ -389,7 +467,9 @@ void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 		r = fault_set(&fault, FAULT_BAD_VALUE, "mode must be ro or rw");
 	}
 	if (r == 0) {
-		r = want_disk(d, p, &row, spec, attachment, &fault);
+		r = attachment_is_port(spec->kind)
+			    ? want_port(d, p, &row, spec, attachment, &fault)
+			    : want_disk(d, p, &row, spec, attachment, &fault);
 	}
 	if (r == 0) {
 		r = engine_post(d->engine, id, SESSION_EV_WISHED, NULL, NULL, &fault);
@@ -419,7 +499,7 @@ static int unwish(struct dvmd *d, const struct principal *p, const struct sessio
 	if (r < 0) {
 		return r;
 	}
-	if (a.kind != ATTACHMENT_DISK) {
+	if (a.kind != ATTACHMENT_DISK && !attachment_is_port(a.kind)) {
 		r = fault_set(fault, FAULT_NOT_SUPPORTED,
 			      "Consoles and displays are attached as long as the session is there");
 	} else if (a.state == ATTACHMENT_WANTED || a.state == ATTACHMENT_ATTACHED) {

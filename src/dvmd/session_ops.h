@@ -6,13 +6,13 @@
 #include "store_session.h"
 #include "vm_ops.h"
 
-/* The consoles of all targets are attached in any case (with the right `type`); asking for one says
- * nothing new. */
+/* The consoles of all targets are attached in any case; asking for one says nothing new. */
 struct attach_spec {
 	enum attachment_kind kind;
 	const char
 		*target; /* id or name; NULL: all the session's targets (at its start), the first */
-	const char *mode; /* disk: "ro", "rw"; NULL: rw where the rights allow it; consoles: NULL */
+	const char *mode; /* "ro", "rw"; NULL: rw where the rights allow it; consoles: NULL. A
+			     parallel port is "ro" whatever is asked for. */
 };
 
 /* All borrowed. */
@@ -31,6 +31,10 @@ struct session_spec {
 							       always attached */
 	size_t n_attach;
 };
+
+/* As which of ro and rw a port is attached: "rw" needs the right `type`. NULL: as far as `rights`
+ * go. */
+const char *session_port_mode(enum attachment_kind kind, const char *mode, unsigned rights);
 
 /* The session as it stands at once (state requested); the engine goes on. */
 int session_create(struct dvmd *d, const struct principal *p, const struct session_spec *spec,

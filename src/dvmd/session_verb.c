@@ -81,7 +81,7 @@ static void attach_done(const json_t *result, const struct fault *fault, void *u
 
 	if (!fault &&
 	    strcmp(json_string_value(json_object_get(result, "state")) ?: "", "attached") != 0) {
-		fault_set(&late, FAULT_TIMEOUT, "The disks are still being attached");
+		fault_set(&late, FAULT_TIMEOUT, "It is still being attached");
 		fault = &late;
 	}
 	if (fault) {
@@ -104,7 +104,8 @@ static void detach_done(const json_t *result, const struct fault *fault, void *u
 	verb_ok(q, json_string(""));
 }
 
-static int find_disk(struct verb_request *q, const char *vm, char ret[ID_MAX], struct fault *fault)
+static int find_attachment(struct verb_request *q, const char *vm, enum attachment_kind kind,
+			   char ret[ID_MAX], struct fault *fault)
 {
 	struct attachment_row *rows = NULL;
 	bool found = false;
@@ -119,16 +120,20 @@ static int find_disk(struct verb_request *q, const char *vm, char ret[ID_MAX], s
 		return r;
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (rows[i].kind == ATTACHMENT_DISK && rows[i].state != ATTACHMENT_GONE &&
+		if (rows[i].kind == kind && rows[i].state != ATTACHMENT_GONE &&
 		    strcmp(rows[i].vm, row.id) == 0) {
 			strcpy(ret, rows[i].id);
 			found = true;
 		}
 	}
 	attachment_rows_free(rows, n);
-	return found ? 0
-		     : fault_set(fault, FAULT_NOT_ATTACHED, "The disks of VM %s are not attached",
+	if (!found && kind == ATTACHMENT_DISK) {
+		return fault_set(fault, FAULT_NOT_ATTACHED, "The disks of VM %s are not attached",
 				 row.name);
+	}
+	return found ? 0
+		     : fault_set(fault, FAULT_NOT_ATTACHED, "Port %s of VM %s is not attached",
+				 attachment_kind_name(kind), row.name);
 }
 
 /* Each verb answers through `q` later, which it then owns, or returns a fault. */
@@ -156,8 +161,41 @@ static int verb_disk_attach(struct verb_request *q, const char *const *words, st
 static int verb_disk_detach(struct verb_request *q, const char *const *words, struct fault *fault)
 {
 	char attachment[ID_MAX];
-	int r = find_disk(q, words[1], attachment, fault);
+	int r = find_attachment(q, words[1], ATTACHMENT_DISK, attachment, fault);
 
+	if (r == 0) {
+		session_detach(q->d, &q->who, q->who.session, attachment, detach_done, q);
+	}
+	return r;
+}
+
+static int port_kind(const char *word, enum attachment_kind *ret, struct fault *fault)
+{
+	return attachment_kind_parse(word, ret) == 0 && attachment_is_port(*ret)
+		       ? 0
+		       : fault_set(fault, FAULT_BAD_VALUE, "There is no port \"%.32s\"", word);
+}
+
+static int verb_port_attach(struct verb_request *q, const char *const *words, struct fault *fault)
+{
+	struct attach_spec spec = { .target = words[1] };
+	int r = port_kind(words[2], &spec.kind, fault);
+
+	if (r == 0) {
+		session_attach(q->d, &q->who, q->who.session, &spec, attach_done, q);
+	}
+	return r;
+}
+
+static int verb_port_detach(struct verb_request *q, const char *const *words, struct fault *fault)
+{
+	enum attachment_kind kind;
+	char attachment[ID_MAX];
+	int r = port_kind(words[2], &kind, fault);
+
+	if (r == 0) {
+		r = find_attachment(q, words[1], kind, attachment, fault);
+	}
 	if (r == 0) {
 		session_detach(q->d, &q->who, q->who.session, attachment, detach_done, q);
 	}
@@ -207,7 +245,8 @@ static const struct verb {
 	int (*run)(struct verb_request *q, const char *const *words, struct fault *fault);
 } verbs[] = {
 	{ "power", NULL, 2, verb_power },	   { "disk", "attach", 3, verb_disk_attach },
-	{ "disk", "detach", 2, verb_disk_detach }, { "info", NULL, 0, verb_info },
+	{ "disk", "detach", 2, verb_disk_detach }, { "port", "attach", 3, verb_port_attach },
+	{ "port", "detach", 3, verb_port_detach }, { "info", NULL, 0, verb_info },
 	{ "session", "renew", 1, verb_renew },	   { "session", "end", 1, verb_end },
 };
 

@@ -111,6 +111,7 @@ struct fake_domain *fake_domain_free(struct fake_domain *d)
 	fake_port_close(&d->console);
 	fake_display_free(d->display);
 	free(d->screen);
+	fake_ports_close(d);
 	sd_event_source_disable_unref(d->boot_timer);
 	for (size_t i = 0; i < d->n_disks; i++) {
 		free(d->disks[i].source);
@@ -250,7 +251,7 @@ static int start_held(struct fake_domain *d, struct fault *fault)
 	}
 	d->run = ++d->f->next_run;
 	path = strf("%s/console-%u.sock", d->f->folder, d->run);
-	if (!path || fake_port_open(&d->console, d->f, path) < 0) {
+	if (!path || fake_port_open(&d->console, d->f, path) < 0 || fake_ports_open(d) < 0) {
 		return fault_set(fault, FAULT_HYPERVISOR_FAILED,
 				 "The VM's console could not be made");
 	}
@@ -275,6 +276,7 @@ void fake_domain_off(struct fake_domain *d, enum domain_event_kind kind)
 	d->display = fake_display_free(d->display);
 	d->boot_timer = sd_event_source_disable_unref(d->boot_timer);
 	fake_port_close(&d->console);
+	fake_ports_close(d);
 	fake_dvm_stop(d);
 	fake_domain_event(d, kind);
 	if (d->session[0]) {

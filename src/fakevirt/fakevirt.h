@@ -59,6 +59,19 @@ struct fake_port {
 };
 
 struct fake_display;
+/* A port on which a test is the guest. */
+#define FAKE_HEARD_MAX 65536
+struct fake_line {
+	struct fake_port port; /* open while it has a path */
+	struct buf heard;
+};
+
+#define FAKE_DVM_PORTS_MAX 8
+struct fake_dvm_port {
+	char name[DVM_PORT_NAME_MAX + 1]; /* "": free */
+	char place[DVM_PORT_PLACE_MAX + 1];
+	struct fake_line line;
+};
 
 struct fake_domain {
 	struct list link;
@@ -79,6 +92,8 @@ struct fake_domain {
 	struct buf typed;
 	struct fake_display *display; /* NULL: off */
 	char *screen;		      /* path of what screenshots show; NULL: made up */
+	bool has_port[_VM_PORT_MAX];
+	struct fake_line ports[_VM_PORT_MAX];
 
 	/* a D-VM */
 	char session[DVM_SESSION_MAX + 1];
@@ -89,6 +104,7 @@ struct fake_domain {
 	bool agent_again;	    /* start it again when it ends */
 	sd_event_source *agent_child, *agent_io;
 	struct buf to_agent;
+	struct fake_dvm_port dvm_ports[FAKE_DVM_PORTS_MAX];
 };
 
 /* port.c */
@@ -109,6 +125,14 @@ json_t *fake_domain_json(const struct fake_domain *d);
 int fake_domain_power(struct fake_domain *d, enum power_verb verb, struct fault *fault);
 void fake_domain_off(struct fake_domain *d, enum domain_event_kind kind);
 int fake_disk_add(struct fake_domain *d, const json_t *params, struct fault *fault);
+
+/* ports.c */
+int fake_ports_open(struct fake_domain *d);
+void fake_ports_close(struct fake_domain *d); /* a D-VM's too */
+struct fake_dvm_port *fake_dvm_port_find(struct fake_domain *d, const char *name);
+int fake_dvm_port_attach(struct fake_domain *d, const char *name, bool parallel,
+			 struct fake_dvm_port **ret, struct fault *fault);
+void fake_dvm_port_detach(struct fake_domain *d, const char *name);
 
 /* dvm.c */
 int fake_dvm_start(struct fake_domain *d, struct fault *fault);

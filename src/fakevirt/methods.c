@@ -98,6 +98,24 @@ static int domain_console(struct call *c)
 	return 0;
 }
 
+static int domain_port(struct call *c)
+{
+	const struct fake_domain *d = param_domain(c);
+	enum vm_port port;
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (vm_port_parse(param(c, "port"), &port) < 0 || !d->has_port[port]) {
+		return fault_set(&c->fault, FAULT_CONSOLE_UNSUPPORTED, "The VM has no such port");
+	}
+	if (d->state == DOMAIN_OFF) {
+		return fault_set(&c->fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	c->result = json_pack("{sssi}", "path", d->ports[port].port.path, "run", (int)d->run);
+	return 0;
+}
+
 static int domain_break(struct call *c)
 {
 	struct fake_domain *d = param_domain(c);
@@ -262,6 +280,45 @@ static int dvm_disk_detach(struct call *c)
 	return 0;
 }
 
+static int dvm_port_attach(struct call *c)
+{
+	struct fake_domain *d = param_dvm(c);
+	struct fake_dvm_port *port;
+	bool parallel = json_is_true(json_object_get(c->params, "parallel"));
+
+	if (!d || fake_dvm_port_attach(d, param(c, "port"), parallel, &port, &c->fault) < 0) {
+		return -EREMOTEIO;
+	}
+	c->result = json_pack("{ss}", "place", port->place);
+	return 0;
+}
+
+static int dvm_port_open(struct call *c)
+{
+	struct fake_domain *d = param_dvm(c);
+	const struct fake_dvm_port *port;
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	port = param(c, "port")[0] ? fake_dvm_port_find(d, param(c, "port")) : NULL;
+	if (!port) {
+		return fault_set(&c->fault, FAULT_HYPERVISOR_FAILED, "There is no such device");
+	}
+	c->result = json_pack("{ss}", "path", port->line.port.path);
+	return 0;
+}
+
+static int dvm_port_detach(struct call *c)
+{
+	struct fake_domain *d = fake_dvm_find(c->f, param(c, "session"));
+
+	if (d) {
+		fake_dvm_port_detach(d, param(c, "port"));
+	}
+	return 0;
+}
+
 static int events_subscribe(struct call *c)
 {
 	fake_subscribe(c->f, c->peer);
@@ -284,6 +341,7 @@ static const struct {
 	{ "domain.get", domain_get },
 	{ "domain.keys", domain_keys },
 	{ "domain.list", domain_list },
+	{ "domain.port", domain_port },
 	{ "domain.power", domain_power },
 	{ "domain.screenshot", domain_screenshot },
 	{ "dvm.create", dvm_create },
@@ -291,6 +349,9 @@ static const struct {
 	{ "dvm.disk.attach", dvm_disk_attach },
 	{ "dvm.disk.detach", dvm_disk_detach },
 	{ "dvm.get", dvm_get },
+	{ "dvm.port.attach", dvm_port_attach },
+	{ "dvm.port.detach", dvm_port_detach },
+	{ "dvm.port.open", dvm_port_open },
 	{ "dvm.resume", dvm_resume },
 	{ "dvm.tunnel", dvm_tunnel },
 	{ "events.subscribe", events_subscribe },

@@ -191,6 +191,23 @@ static int define_disks(struct fake_domain *d, const json_t *disks, struct fault
 	return 0;
 }
 
+static int define_ports(struct fake_domain *d, const json_t *ports, struct fault *fault)
+{
+	const json_t *name;
+	enum vm_port port;
+	size_t i;
+
+	json_array_foreach(ports, i, name)
+	{
+		if (!json_is_string(name) || vm_port_parse(json_string_value(name), &port) < 0 ||
+		    port == VM_PORT_SERIAL0) {
+			return fault_set(fault, FAULT_BAD_VALUE, "There is no such port");
+		}
+		d->has_port[port] = true;
+	}
+	return 0;
+}
+
 static int script_define(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
 {
 	const char *uuid = text(params, "uuid", "");
@@ -208,6 +225,9 @@ static int script_define(struct fakevirt *f, json_t *params, json_t **ret, struc
 	d->line_ms = number(params, "line_ms", d->line_ms);
 	d->boot = json_incref(json_object_get(params, "boot"));
 	r = define_disks(d, json_object_get(params, "disks"), fault);
+	if (r == 0) {
+		r = define_ports(d, json_object_get(params, "ports"), fault);
+	}
 	if (r < 0) {
 		fake_domain_free(d);
 		return r;
@@ -267,7 +287,9 @@ static int script_input(struct fakevirt *f, json_t *params, json_t **ret, struct
 	if (!d) {
 		return -EREMOTEIO;
 	}
-	*ret = json_pack("{ss%}", "text", (const char *)buf_data(&d->typed), buf_len(&d->typed));
+	*ret = json_pack("{ss%}", "text",
+			 buf_len(&d->typed) ? (const char *)buf_data(&d->typed) : "",
+			 buf_len(&d->typed));
 	return *ret ? 0 : fault_set(fault, FAULT_BAD_VALUE, "What was typed is no text");
 }
 
@@ -296,6 +318,50 @@ static int script_display(struct fakevirt *f, json_t *params, json_t **ret, stru
 	}
 	*ret = fake_display_json(d->display);
 	return 0;
+}
+
+/* A port of a domain, or one of a D-VM's devices. */
+static struct fake_line *find_line(struct fakevirt *f, const json_t *params, struct fault *fault)
+{
+	const char *name = text(params, "port", "");
+	struct fake_domain *d = fake_dvm_find(f, text(params, "session", ""));
+	struct fake_dvm_port *device = d && name[0] ? fake_dvm_port_find(d, name) : NULL;
+	enum vm_port port;
+
+	if (device) {
+		return &device->line;
+	}
+	d = fake_domain_find(f, text(params, "domain", ""));
+	if (d && vm_port_parse(name, &port) == 0 && d->ports[port].port.path) {
+		return &d->ports[port];
+	}
+	fault_set(fault, FAULT_NOT_FOUND, "There is no such port");
+	return NULL;
+}
+
+static int script_port_say(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
+{
+	struct fake_line *line = find_line(f, params, fault);
+	const char *what = text(params, "text", "");
+
+	if (!line) {
+		return -EREMOTEIO;
+	}
+	fake_port_write(&line->port, what, strlen(what));
+	return 0;
+}
+
+static int script_port_heard(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
+{
+	struct fake_line *line = find_line(f, params, fault);
+
+	if (!line) {
+		return -EREMOTEIO;
+	}
+	*ret = json_pack("{ss%sb}", "text",
+			 buf_len(&line->heard) ? (const char *)buf_data(&line->heard) : "",
+			 buf_len(&line->heard), "connected", fake_port_connected(&line->port));
+	return *ret ? 0 : fault_set(fault, FAULT_BAD_VALUE, "What was heard is no text");
 }
 
 static int script_dvm_end(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
@@ -341,12 +407,20 @@ static const struct {
 	const char *name;
 	int (*run)(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault);
 } methods[] = {
-	{ "script.agent", script_agent },     { "script.away", script_away },
-	{ "script.define", script_define },   { "script.delay", script_delay },
-	{ "script.display", script_display }, { "script.dvm_end", script_dvm_end },
-	{ "script.fail", script_fail },	      { "script.input", script_input },
-	{ "script.print", script_print },     { "script.release", script_release },
-	{ "script.screen", script_screen },   { "script.undefine", script_undefine },
+	{ "script.agent", script_agent },
+	{ "script.away", script_away },
+	{ "script.define", script_define },
+	{ "script.delay", script_delay },
+	{ "script.display", script_display },
+	{ "script.dvm_end", script_dvm_end },
+	{ "script.fail", script_fail },
+	{ "script.input", script_input },
+	{ "script.port_heard", script_port_heard },
+	{ "script.port_say", script_port_say },
+	{ "script.print", script_print },
+	{ "script.release", script_release },
+	{ "script.screen", script_screen },
+	{ "script.undefine", script_undefine },
 };
 
 int fake_script(struct fakevirt *f, const char *method, json_t *params, json_t **ret,

@@ -201,9 +201,11 @@ static int source_give(struct hostd *h, const char *vm, const char *domain, bool
 		       const struct hub_state *hub, struct fault *fault)
 {
 	_cleanup_(console_fini) struct console console = { .fd = -1, .history_fd = -1 };
+	enum vm_port port = hub_port(vm);
 	int r;
 
-	r = h->hv->ops->console_open(h->hv, domain, &console, fault);
+	r = port == VM_PORT_SERIAL0 ? h->hv->ops->console_open(h->hv, domain, &console, fault)
+				    : h->hv->ops->port_open(h->hv, domain, port, &console, fault);
 	if (r < 0) {
 		return r;
 	}
@@ -236,7 +238,9 @@ int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *f
 	}
 	r = relay_need(h, vm, NULL, fault);
 	if (r == 0) {
-		history_refresh(h, vm, false);
+		if (hub_port(vm) == VM_PORT_SERIAL0) {
+			history_refresh(h, vm, false);
+		}
 		r = hub_state(h, vm, &hub, fault);
 	}
 	if (r == 0) {
@@ -255,7 +259,7 @@ int console_refresh(struct hostd *h, const char *vm, bool fresh, struct fault *f
 
 static int refresh_run(struct op *op)
 {
-	return console_refresh(op->hostd, op_string(op, "vm", vm_id_valid), false, &op->fault);
+	return console_refresh(op->hostd, op_string(op, "vm", hub_name_valid), false, &op->fault);
 }
 
 static const struct op_method refresh_method = { .name = "console refresh",

@@ -129,6 +129,7 @@ static int power_on(struct op *op, const char *vm, const char *domain, enum doma
 	    console_refresh(h, vm, info.state == DOMAIN_OFF, &console) < 0) {
 		log_warn("%s: starting without its console: %s", vm, console.message);
 	}
+	ports_refresh(h, vm, info.state == DOMAIN_OFF);
 	return power(op, domain, POWER_RESUME, ret);
 }
 

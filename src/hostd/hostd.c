@@ -43,6 +43,35 @@ bool domain_ref_valid(const char *s)
 	return s[0] && text_valid(s, DOMAIN_REF_MAX);
 }
 
+void hub_name(const char *vm, enum vm_port port, char ret[HUB_NAME_MAX + 1])
+{
+	snprintf(ret, HUB_NAME_MAX + 1, "%.*s%s%s", DVM_SESSION_MAX, vm,
+		 port == VM_PORT_SERIAL0 ? "" : ".",
+		 port == VM_PORT_SERIAL0 ? "" : vm_port_name(port));
+}
+
+enum vm_port hub_port(const char *name)
+{
+	const char *dot = strchr(name, '.');
+	enum vm_port port;
+
+	return dot && vm_port_parse(dot + 1, &port) == 0 ? port : VM_PORT_SERIAL0;
+}
+
+bool hub_name_valid(const char *s)
+{
+	const char *dot = strchr(s, '.');
+	char vm[DVM_SESSION_MAX + 1];
+	enum vm_port port;
+
+	if (!dot) {
+		return vm_id_valid(s);
+	}
+	snprintf(vm, sizeof(vm), "%.*s", (int)MIN(dot - s, DVM_SESSION_MAX), s);
+	return vm_id_valid(vm) && strlen(vm) == (size_t)(dot - s) &&
+	       vm_port_parse(dot + 1, &port) == 0 && port != VM_PORT_SERIAL0;
+}
+
 bool domain_is_our_dvm(const struct hostd *h, const struct domain_brief *domain)
 {
 	return domain->session[0] && strcmp(domain->owner, h->id) == 0;
@@ -159,7 +188,9 @@ static json_t *relay_names(const struct relay *r)
 static void on_relay_lost(struct relay *r, struct hostd *h)
 {
 	log_warn("relay %s is gone; starting it again", relay_name(r));
-	server_notify(h->server, "relay.lost", relay_names(r));
+	if (hub_port(relay_name(r)) == VM_PORT_SERIAL0) {
+		server_notify(h->server, "relay.lost", relay_names(r));
+	}
 }
 
 static void on_relay_restore(struct relay *r, struct hostd *h)
@@ -167,7 +198,10 @@ static void on_relay_restore(struct relay *r, struct hostd *h)
 	struct relay *other;
 	size_t it = 0;
 
-	server_notify(h->server, "relay.back", relay_names(r));
+	/* Of a port's hub dvmd knows nothing: it is there while the port is attached. */
+	if (hub_port(relay_name(r)) == VM_PORT_SERIAL0) {
+		server_notify(h->server, "relay.back", relay_names(r));
+	}
 	if (!relay_is_console(r)) {
 		session_restore_start(h, relay_name(r));
 		return;
@@ -184,7 +218,7 @@ static void on_relay_restore(struct relay *r, struct hostd *h)
 struct retry {
 	struct hostd *hostd;
 	bool console;
-	char name[DVM_SESSION_MAX + 1];
+	char name[HUB_NAME_MAX + 1];
 };
 
 static int on_retry(sd_event_source *source, uint64_t now, void *user)
@@ -238,10 +272,15 @@ static void on_relay_notice(struct relay *r, const char *method, const json_t *p
 	if (strcmp(method, "agent.up") == 0 || strcmp(method, "agent.failed") == 0) {
 		boots_check(h, name);
 	} else if (strcmp(method, "hub.lost") == 0 || strcmp(method, "upstream.lost") == 0 ||
-		   strcmp(method, "agent.down") == 0) {
+		   strcmp(method, "port.lost") == 0 || strcmp(method, "agent.down") == 0) {
 		retry_later(h, r);
 	} else if (strcmp(method, "history.stopped") == 0 && relay_is_console(r)) {
 		console_history_start(h, name, json_is_true(json_object_get(params, "again")));
+	} else if (strcmp(method, "port.dropped") == 0) {
+		server_notify(h->server, "port.dropped",
+			      json_pack("{sssO?sO?}", "session", name, "name",
+					json_object_get(params, "name"), "bytes",
+					json_object_get(params, "bytes")));
 	} else if (strcmp(method, "record.stopped") == 0) {
 		server_notify(h->server, "recording.stopped",
 			      json_pack("{sssO?sO?}", "session", name, "name",
@@ -255,7 +294,7 @@ static void on_relay_call(struct relay *r, const char *method, json_t *params,
 {
 	struct fault fault;
 
-	if (strcmp(method, "break") == 0 && relay_is_console(r)) {
+	if (strcmp(method, "break") == 0 && vm_id_valid(relay_name(r))) {
 		console_break_start(h, relay_name(r), relay_domain(r), request);
 		return;
 	}

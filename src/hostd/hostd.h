@@ -65,6 +65,13 @@ bool vm_id_valid(const char *s);
 /* What a hypervisor may call a domain: its uuid or its name. */
 bool domain_ref_valid(const char *s);
 
+/* A hub's relay: "v-…" the VM's console, "v-….serial1" another port of the VM. */
+#define HUB_NAME_MAX (DVM_SESSION_MAX + 12)
+void hub_name(const char *vm, enum vm_port port, char ret[HUB_NAME_MAX + 1]);
+bool hub_name_valid(const char *s);
+/* Which port of its VM; the console's is the first. */
+enum vm_port hub_port(const char *name);
+
 /* Folders of STATE; warns of what would keep D-VMs from starting. */
 int hostd_make_folders(struct hostd *h) _must_check_;
 /* Everything begins; call hostd_close() in any case. */

@@ -10,6 +10,7 @@ extern const struct op_method console_methods[]; /* console.* */
 extern const struct op_method image_methods[];	 /* image.* */
 extern const struct op_method session_methods[]; /* dvm.*, session.*, attach.console */
 extern const struct op_method disk_methods[];	 /* attach.disk, detach.disk */
+extern const struct op_method port_methods[];	 /* attach.port, detach.port */
 extern const struct op_method
 	display_methods[]; /* domain.screenshot, screenshot.read, domain.keys */
 extern const struct op_method stream_methods[]; /* stream.*, recording.* */
@@ -31,6 +32,13 @@ void console_break_start(struct hostd *h, const char *vm, const char *domain,
 /* A connection to the domain's display, for its relay: the answer to the request has it. In the
  * loop's thread. */
 void display_open_start(struct hostd *h, const char *domain, struct rpc_request *request);
+/* The same for the VM's other ports, as far as they are attached somewhere. In a worker. */
+void ports_refresh(struct hostd *h, const char *vm, bool fresh);
+/* The hubs of a session's ports, where no other session has them. In a worker, when the D-VM is
+ * gone. */
+int ports_drop_all(struct hostd *h, const char *session, const json_t *state, struct fault *fault);
+/* [{"vm","port"}] of session.list. */
+json_t *ports_list(const json_t *state);
 
 /* Verifies the default image ahead of its first use, which need not wait for it then. In the loop's
  * thread. */

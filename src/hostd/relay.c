@@ -580,7 +580,7 @@ int relay_keep_set(struct relay *r, bool keep)
 
 static bool relay_name_valid(const char *s)
 {
-	return session_id_valid(s) || vm_id_valid(s);
+	return session_id_valid(s) || hub_name_valid(s);
 }
 
 static int adopt_one(const char *name, void *user)

@@ -2,7 +2,7 @@
 /*
  * The relays of this host: started, adopted, watched, stopped. One for each session ("s-…") and
  * each kept console
- * ("v-…"); see interfaces/PROTOCOL.relay.
+ * ("v-…", and "v-….PORT" for an attached port); see interfaces/PROTOCOL.relay.
  *
  * Theory of operation: a relay is its folder RUN/relay/NAME. Its control socket is made before it
  * starts, so connecting succeeds at once exactly while the process lives. DOWN → STARTING (connect,

@@ -9,6 +9,8 @@
  * - agent: the configuration that the agent is to have, as dvmd gave it
  * - consoles: a list of {vm, name, mode, record}; no mode: rw
  * - displays: a list of {vm, name, mode}; may be missing
+ * - ports: a list of {vm, domain, index, port, mode, place}; `place`, where the D-VM has its
+ * device, once that is there
  * - disks: a list of {vm, domain, index, mode, disks}; in `disks`, for each of the target's:
  *   {serial, source, format, block, readonly, lent}, `lent` as of lend.h
  */

@@ -177,6 +177,7 @@ json_t *session_agent_config(const char *session, const json_t *state)
 		config = json_object();
 	}
 	json_object_set_new(config, "session", json_string(session));
+	json_object_set_new(config, "ports", session_ports_config(state));
 	return json_pack("{so}", "config", config);
 }
 
@@ -336,6 +337,7 @@ int session_link(struct hostd *h, const char *session, const json_t *state, stru
 				 later.message);
 		}
 	}
+	session_ports_link(h, session, state, status);
 	return 0;
 }
 

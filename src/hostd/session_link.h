@@ -19,5 +19,10 @@ int session_console_link(struct hostd *h, const char *session, const json_t *con
 /* One entry of "displays", likewise. */
 int session_display_link(struct hostd *h, const char *session, const json_t *display,
 			 const json_t *status, struct fault *fault);
+/* Ports, as far as the relay's `status` lacks them; what cannot be is logged. */
+void session_ports_link(struct hostd *h, const char *session, const json_t *state,
+			const json_t *status);
+/* Member `ports` of the agent's configuration. */
+json_t *session_ports_config(const json_t *state);
 /* Params of agent.link and agent.config. */
 json_t *session_agent_config(const char *session, const json_t *state);

@@ -323,6 +323,9 @@ static int session_release(struct op *op)
 	if (r == 0) {
 		r = op_failpoint(&op->fault, "hostd.release.disks");
 	}
+	if (r == 0 && state) {
+		r = ports_drop_all(h, session, state, &op->fault);
+	}
 	if (r == 0) {
 		r = relay_stop(h, session, &op->fault);
 	}
@@ -418,10 +421,11 @@ static int list_one(const char *session, void *user)
 	host_key = json_object_get(status, "host_key");
 	return json_object_set_new(
 		job->sessions, session,
-		json_pack("{sssssbsbsO?sososo}", "session", session, "dvm",
+		json_pack("{sssssbsbsO?sosososo}", "session", session, "dvm",
 			  dvm ? domain_state_name(dvm->state) : "none", "relay", relay, "agent",
 			  agent, "host_key", host_key, "disks", list_disks(state), "consoles",
-			  list_vms(state, "consoles"), "displays", list_vms(state, "displays")));
+			  list_vms(state, "consoles"), "displays", list_vms(state, "displays"),
+			  "ports", ports_list(state)));
 }
 
 static int session_list(struct op *op)

@@ -307,6 +307,33 @@ int domain_xml_read(const char *xml, struct domain_info *ret, struct console_pla
 	return 0;
 }
 
+int domain_xml_read_port(const char *xml, enum vm_port port, struct console_place *ret)
+{
+	_cleanup_(console_place_fini) struct console_place place = { 0 };
+	_cleanup_doc_ xmlDoc *doc = NULL;
+	const char *element = vm_port_is_parallel(port) ? "parallel" : "serial";
+	unsigned left = port - (vm_port_is_parallel(port) ? VM_PORT_PARALLEL0 : VM_PORT_SERIAL0);
+	xmlNode *root;
+	int r;
+
+	r = doc_parse(xml, "domain", &doc, &root);
+	if (r < 0) {
+		return r;
+	}
+	root = child(root, "devices");
+	for (const xmlNode *node = root ? root->children : NULL; node; node = node->next) {
+		if (node_is(node, element) && left-- == 0) {
+			r = console_read(node, &place);
+			break;
+		}
+	}
+	if (r == 0) {
+		*ret = place;
+		place = (struct console_place){ 0 };
+	}
+	return r;
+}
+
 int domain_xml_read_tunnel(const char *xml, char **ret_path)
 {
 	_cleanup_doc_ xmlDoc *doc = NULL;
@@ -343,12 +370,29 @@ int domain_xml_read_tunnel(const char *xml, char **ret_path)
 	return 0;
 }
 
+/* An element as text. */
+static int node_copy(xmlDoc *doc, xmlNode *node, char **ret)
+{
+	xmlBuffer *text = xmlBufferCreate();
+	char *copy = NULL;
+
+	if (text && xmlNodeDump(text, doc, node, 0, 0) >= 0) {
+		copy = strdup((const char *)xmlBufferContent(text));
+	}
+	if (text) {
+		xmlBufferFree(text);
+	}
+	if (!copy) {
+		return -ENOMEM;
+	}
+	*ret = copy;
+	return 0;
+}
+
 int domain_xml_read_disk(const char *xml, const char *serial, char **ret_disk_xml)
 {
 	_cleanup_doc_ xmlDoc *doc = NULL;
-	xmlBuffer *text;
 	xmlNode *root;
-	char *copy = NULL;
 	int r;
 
 	r = doc_parse(xml, "domain", &doc, &root);
@@ -363,21 +407,62 @@ int domain_xml_read_disk(const char *xml, const char *serial, char **ret_disk_xm
 			continue;
 		}
 		text_field(child(node, "serial"), value, sizeof(value));
-		if (strcmp(value, serial) != 0) {
+		if (strcmp(value, serial) == 0) {
+			return node_copy(doc, node, ret_disk_xml);
+		}
+	}
+	return -ENOENT;
+}
+
+static unsigned attr_hex(const xmlNode *node, const char *name)
+{
+	char text[16];
+
+	attr_field(node, name, text, sizeof(text));
+	return (unsigned)strtoul(text, NULL, 16);
+}
+
+static void place_read(const xmlNode *node, char ret_place[DVM_PORT_PLACE_MAX + 1])
+{
+	const xmlNode *address = child(node, "address");
+	char name[DVM_PORT_PLACE_MAX - sizeof("virtio")];
+
+	if (node_is(node, "channel")) {
+		attr_field(child(node, "target"), "name", name, sizeof(name));
+		snprintf(ret_place, DVM_PORT_PLACE_MAX + 1, "virtio %s", name);
+		return;
+	}
+	snprintf(ret_place, DVM_PORT_PLACE_MAX + 1, "pci %04x:%02x:%02x.%x",
+		 attr_hex(address, "domain") & 0xffff, attr_hex(address, "bus") & 0xff,
+		 attr_hex(address, "slot") & 0xff, attr_hex(address, "function") & 7);
+}
+
+int domain_xml_read_dvm_port(const char *xml, const char *path, char **ret_xml,
+			     char ret_place[DVM_PORT_PLACE_MAX + 1])
+{
+	_cleanup_doc_ xmlDoc *doc = NULL;
+	xmlNode *root;
+	int r;
+
+	r = doc_parse(xml, "domain", &doc, &root);
+	if (r < 0) {
+		return r;
+	}
+	root = child(root, "devices");
+	for (xmlNode *node = root ? root->children : NULL; node; node = node->next) {
+		_cleanup_free_ char *here = NULL;
+
+		if (!node_is(node, "serial") && !node_is(node, "channel")) {
 			continue;
 		}
-		text = xmlBufferCreate();
-		if (text && xmlNodeDump(text, doc, node, 0, 0) >= 0) {
-			copy = strdup((const char *)xmlBufferContent(text));
+		r = attr_copy(child(node, "source"), "path", &here);
+		if (r < 0) {
+			return r;
 		}
-		if (text) {
-			xmlBufferFree(text);
+		if (here && strcmp(here, path) == 0) {
+			place_read(node, ret_place);
+			return node_copy(doc, node, ret_xml);
 		}
-		if (!copy) {
-			return -ENOMEM;
-		}
-		*ret_disk_xml = copy;
-		return 0;
 	}
 	return -ENOENT;
 }

@@ -282,6 +282,23 @@ static void xml_disk(struct xml *x, const struct dvm_disk *disk, const char *tar
 	xml_close(x);
 }
 
+/* A UART on the PCI bus can be plugged in, one on the ISA bus cannot. */
+static void xml_port(struct xml *x, const struct dvm_port *port, const char *path)
+{
+	char name[sizeof(DVM_PORT_CHANNEL) + DVM_PORT_NAME_MAX];
+
+	xml_open(x, port->parallel ? "channel" : "serial");
+	xml_attr(x, "type", "unix");
+	xml_leaf(x, "source", "mode", "bind", "path", path);
+	if (port->parallel) {
+		snprintf(name, sizeof(name), DVM_PORT_CHANNEL "%s", port->name);
+		xml_leaf(x, "target", "type", "virtio", "name", name);
+	} else {
+		xml_leaf(x, "target", "type", "pci-serial", NULL, NULL);
+	}
+	xml_close(x);
+}
+
 static int xml_begin(struct xml *x, xmlBuffer **ret_text)
 {
 	*x = (struct xml){ 0 };
@@ -340,6 +357,20 @@ int domain_xml_disk(const struct dvm_disk *disk, const char *target_dev, char **
 		return r;
 	}
 	xml_disk(&x, disk, target_dev);
+	return xml_end(&x, text, ret);
+}
+
+int domain_xml_dvm_port(const struct dvm_port *port, const char *path, char **ret)
+{
+	struct xml x;
+	xmlBuffer *text;
+	int r;
+
+	r = xml_begin(&x, &text);
+	if (r < 0) {
+		return r;
+	}
+	xml_port(&x, port, path);
 	return xml_end(&x, text, ret);
 }
 

@@ -12,6 +12,8 @@
 #define DVM_XML_PREFIX "dvm"
 #define DVM_DOMAIN_PREFIX "dvm-"
 #define DVM_TUNNEL_CHANNEL "org.dvm.tunnel.0"
+/* Before the name of a port that arrives as a virtio-serial port. */
+#define DVM_PORT_CHANNEL "org.dvm.port."
 
 /* True where the CPU and the kernel can run guests in hardware; else D-VMs are emulated. */
 bool kvm_usable(void);
@@ -45,6 +47,14 @@ void console_place_fini(struct console_place *place);
  * domain, -ENOMEM. */
 int domain_xml_read(const char *xml, struct domain_info *ret,
 		    struct console_place *ret_place) _must_check_;
+/* Where a port of a domain is; backend CONSOLE_BACKEND_NONE where there is no such port. */
+int domain_xml_read_port(const char *xml, enum vm_port port,
+			 struct console_place *ret) _must_check_;
+/* A <serial> or <channel> for hot-plug, whose host's end is a socket at `path`. */
+int domain_xml_dvm_port(const struct dvm_port *port, const char *path, char **ret) _must_check_;
+/* The element with that socket, as it stands, and where the guest finds it; -ENOENT. */
+int domain_xml_read_dvm_port(const char *xml, const char *path, char **ret_xml,
+			     char ret_place[DVM_PORT_PLACE_MAX + 1]) _must_check_;
 /* A D-VM's tunnel socket; -ENOENT if the XML has none. */
 int domain_xml_read_tunnel(const char *xml, char **ret_path) _must_check_;
 /* The <disk> element with that serial, as it stands, for detaching; -ENOENT. */

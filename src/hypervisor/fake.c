@@ -281,6 +281,28 @@ static int fake_keys_press(struct hypervisor *hv, const char *domain, const unsi
 			 NULL, fault);
 }
 
+static int fake_port_open(struct hypervisor *hv, const char *domain, enum vm_port port,
+			  struct console *ret, struct fault *fault)
+{
+	json_auto_t *result = NULL;
+	struct console console = { .history_fd = -1,
+				   .kind = CONSOLE_STREAM,
+				   .writable = !vm_port_is_parallel(port) };
+	int r;
+
+	r = fake_call(hv, "domain.port",
+		      json_pack("{ssss}", "domain", domain, "port", vm_port_name(port)), &result,
+		      fault);
+	if (r == 0) {
+		r = connect_answer(result, &console.fd, fault);
+	}
+	if (r == 0) {
+		console.run = (unsigned)json_integer_value(json_object_get(result, "run"));
+		*ret = console;
+	}
+	return r;
+}
+
 static int fake_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault)
 {
 	return fake_call(hv, "dvm.create",
@@ -333,6 +355,39 @@ static int fake_dvm_disk_detach(struct hypervisor *hv, const char *session, cons
 			 json_pack("{sssssi}", "session", session, "serial", serial, "patience_ms",
 				   (int)patience_ms),
 			 NULL, fault);
+}
+
+static json_t *port_params(const struct dvm_port *port)
+{
+	return json_pack("{sssssb}", "session", port->session, "port", port->name, "parallel",
+			 port->parallel);
+}
+
+static int fake_dvm_port_attach(struct hypervisor *hv, const struct dvm_port *port,
+				char ret_place[DVM_PORT_PLACE_MAX + 1], struct fault *fault)
+{
+	json_auto_t *result = NULL;
+	int r = fake_call(hv, "dvm.port.attach", port_params(port), &result, fault);
+
+	if (r == 0) {
+		copy_field(ret_place, DVM_PORT_PLACE_MAX + 1, result, "place");
+	}
+	return r;
+}
+
+static int fake_dvm_port_open(struct hypervisor *hv, const struct dvm_port *port, int *ret_fd,
+			      struct fault *fault)
+{
+	json_auto_t *result = NULL;
+	int r = fake_call(hv, "dvm.port.open", port_params(port), &result, fault);
+
+	return r < 0 ? r : connect_answer(result, ret_fd, fault);
+}
+
+static int fake_dvm_port_detach(struct hypervisor *hv, const struct dvm_port *port,
+				unsigned patience_ms, struct fault *fault)
+{
+	return fake_call(hv, "dvm.port.detach", port_params(port), NULL, fault);
 }
 
 static void event_tell(struct fake *f, const struct rpc_message *m)
@@ -475,6 +530,7 @@ const struct hypervisor_ops hypervisor_fake = {
 	.display_open = fake_display_open,
 	.screenshot = fake_screenshot,
 	.keys_press = fake_keys_press,
+	.port_open = fake_port_open,
 	.dvm_create = fake_dvm_create,
 	.dvm_destroy = fake_dvm_destroy,
 	.dvm_get = fake_dvm_get,
@@ -482,4 +538,7 @@ const struct hypervisor_ops hypervisor_fake = {
 	.dvm_tunnel_open = fake_dvm_tunnel_open,
 	.dvm_disk_attach = fake_dvm_disk_attach,
 	.dvm_disk_detach = fake_dvm_disk_detach,
+	.dvm_port_attach = fake_dvm_port_attach,
+	.dvm_port_open = fake_dvm_port_open,
+	.dvm_port_detach = fake_dvm_port_detach,
 };

@@ -21,6 +21,15 @@ static const char *const verb_names[] = {
 };
 static_assert(ARRAY_SIZE(verb_names) == _POWER_VERB_MAX, "a name for each verb");
 
+static const struct {
+	const char *name, *device;
+} ports[] = {
+	[VM_PORT_SERIAL0] = { "serial0", "ttyS0" },   [VM_PORT_SERIAL1] = { "serial1", "ttyS1" },
+	[VM_PORT_SERIAL2] = { "serial2", "ttyS2" },   [VM_PORT_SERIAL3] = { "serial3", "ttyS3" },
+	[VM_PORT_PARALLEL0] = { "parallel0", "lp0" },
+};
+static_assert(ARRAY_SIZE(ports) == _VM_PORT_MAX, "a name for each port");
+
 static const char *const event_names[] = {
 	[DOMAIN_EVENT_STARTED] = "started",	[DOMAIN_EVENT_STOPPED] = "stopped",
 	[DOMAIN_EVENT_PAUSED] = "paused",	[DOMAIN_EVENT_RESUMED] = "resumed",
@@ -54,6 +63,32 @@ int power_verb_parse(const char *name, enum power_verb *ret)
 	for (size_t i = 0; i < ARRAY_SIZE(verb_names); i++) {
 		if (strcmp(verb_names[i], name) == 0) {
 			*ret = (enum power_verb)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *vm_port_name(enum vm_port port)
+{
+	return ports[port].name;
+}
+
+const char *vm_port_device(enum vm_port port)
+{
+	return ports[port].device;
+}
+
+bool vm_port_is_parallel(enum vm_port port)
+{
+	return port >= VM_PORT_PARALLEL0;
+}
+
+int vm_port_parse(const char *name, enum vm_port *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
+		if (strcmp(ports[i].name, name) == 0) {
+			*ret = (enum vm_port)i;
 			return 0;
 		}
 	}

@@ -145,6 +145,30 @@ struct dvm_disk {
 	bool readonly;
 };
 
+/* A port of a VM, by its kind and its place among those of its kind. */
+enum vm_port {
+	VM_PORT_SERIAL0, /* the console, as a rule */
+	VM_PORT_SERIAL1,
+	VM_PORT_SERIAL2,
+	VM_PORT_SERIAL3,
+	VM_PORT_PARALLEL0,
+	_VM_PORT_MAX,
+};
+const char *vm_port_name(enum vm_port port);   /* "serial1", "parallel0" */
+const char *vm_port_device(enum vm_port port); /* as a guest calls it: "ttyS1", "lp0" */
+bool vm_port_is_parallel(enum vm_port port);
+int vm_port_parse(const char *name, enum vm_port *ret) _must_check_;
+
+#define DVM_PORT_NAME_MAX 24
+#define DVM_PORT_PLACE_MAX 40
+
+/* A device of a D-VM that a port of a target appears as. */
+struct dvm_port {
+	const char *session;
+	const char *name; /* "t0-serial1" */
+	bool parallel;	  /* a virtio-serial port, else a UART */
+};
+
 enum domain_event_kind {
 	DOMAIN_EVENT_STARTED,
 	DOMAIN_EVENT_STOPPED,
@@ -210,6 +234,11 @@ struct hypervisor_ops {
 	int (*keys_press)(struct hypervisor *hv, const char *domain, const unsigned *codes,
 			  size_t n, unsigned hold_ms, struct fault *fault);
 
+	/* As console_open, for any port. FAULT_CONSOLE_UNSUPPORTED also where there is no such
+	 * port. */
+	int (*port_open)(struct hypervisor *hv, const char *domain, enum vm_port port,
+			 struct console *ret, struct fault *fault);
+
 	/* Fine when it exists already. */
 	int (*dvm_create)(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault);
 	/* Fine when there is none. */
@@ -226,6 +255,17 @@ struct hypervisor_ops {
 	/* Returns when the D-VM has let go: by itself within `patience_ms`, else after a reset of
 	 * it, else because it was destroyed. */
 	int (*dvm_disk_detach)(struct hypervisor *hv, const char *session, const char *serial,
+			       unsigned patience_ms, struct fault *fault);
+	/* `ret_place`: where the D-VM finds it: "pci 0000:00:07.0" or "virtio NAME". Fine when it
+	 * is there already. */
+	int (*dvm_port_attach)(struct hypervisor *hv, const struct dvm_port *port,
+			       char ret_place[DVM_PORT_PLACE_MAX + 1], struct fault *fault);
+	/* The host's end of it; a new connection takes the place of the old. */
+	int (*dvm_port_open)(struct hypervisor *hv, const struct dvm_port *port, int *ret_fd,
+			     struct fault *fault);
+	/* Returns when the D-VM has let go, or when `patience_ms` are over: a device without an end
+	 * on the host carries nothing, and the next attach takes it over. */
+	int (*dvm_port_detach)(struct hypervisor *hv, const struct dvm_port *port,
 			       unsigned patience_ms, struct fault *fault);
 };
 

@@ -421,6 +421,49 @@ static int libvirt_console_open(struct hypervisor *hv, const char *name, struct 
 	return r;
 }
 
+static int libvirt_port_open(struct hypervisor *hv, const char *name, enum vm_port port,
+			     struct console *ret, struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_(console_place_fini) struct console_place place = { 0 };
+	_cleanup_free_ char *xml = NULL;
+	unsigned id;
+	int r;
+
+	r = libvirt_link_get(link_of(hv), &conn, fault);
+	if (r == 0) {
+		r = domain_find(link_of(hv), conn, name, &domain, fault);
+	}
+	if (r == 0) {
+		r = xml_of(link_of(hv), domain, &xml, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = domain_xml_read_port(xml, port, &place);
+	if (r < 0) {
+		return read_fault(r, fault);
+	}
+	if (place.backend == CONSOLE_BACKEND_NONE) {
+		fault_set(fault, FAULT_CONSOLE_UNSUPPORTED, "The VM has no port %s",
+			  vm_port_name(port));
+		fault_hint(fault, "A port must be in the VM's definition when it is started.");
+		return -EREMOTEIO;
+	}
+	id = virDomainGetID(domain);
+	if (id == (unsigned)-1) {
+		return fault_set(fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	r = console_place_open(&place, ret, fault);
+	if (r == 0) {
+		ret->run = id;
+		/* A printer says nothing that a guest of ours would read. */
+		ret->writable = ret->writable && !vm_port_is_parallel(port);
+	}
+	return r;
+}
+
 /*
  * The emulator raises the break inside its UART, whatever the console's backend: libvirt has no
  * call of its own for it. A monitor command taints the domain ("custom-monitor"), which only says
@@ -836,6 +879,153 @@ static int libvirt_dvm_disk_detach(struct hypervisor *hv, const char *session, c
 	return libvirt_dvm_destroy(hv, session, fault);
 }
 
+/* Beside the tunnel's socket, in a folder of the domain's own: where the emulator's user may make
+ * it. */
+static int dvm_port_path(const char *xml, const struct dvm_port *port, char **ret,
+			 struct fault *fault)
+{
+	_cleanup_free_ char *tunnel = NULL;
+	char *path, *slash;
+	int r = domain_xml_read_tunnel(xml, &tunnel);
+
+	if (r < 0) {
+		return read_fault(r, fault);
+	}
+	slash = strrchr(tunnel, '/');
+	path = slash ? strf("%.*s/%s", (int)(slash - tunnel), tunnel, port->name) : NULL;
+	if (!path) {
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
+	}
+	*ret = path;
+	return 0;
+}
+
+struct dvm_port_state {
+	char *path;
+	char *xml; /* of the device; NULL: it is not there */
+	char place[DVM_PORT_PLACE_MAX + 1];
+};
+
+static void dvm_port_state_fini(struct dvm_port_state *s)
+{
+	free(s->path);
+	free(s->xml);
+}
+
+static int dvm_port_look(struct libvirt_link *l, virDomainPtr domain, const struct dvm_port *port,
+			 struct dvm_port_state *ret, struct fault *fault)
+{
+	_cleanup_free_ char *xml = NULL;
+	int r = xml_of(l, domain, &xml, fault);
+
+	dvm_port_state_fini(ret);
+	*ret = (struct dvm_port_state){ 0 };
+	if (r == 0) {
+		r = dvm_port_path(xml, port, &ret->path, fault);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = domain_xml_read_dvm_port(xml, ret->path, &ret->xml, ret->place);
+	return r == -ENOENT || r == 0 ? 0 : read_fault(r, fault);
+}
+
+/* The D-VM and how the port stands in it. */
+static int dvm_port_find(struct libvirt_link *l, const struct dvm_port *port,
+			 virConnectPtr *ret_conn, virDomainPtr *ret_domain,
+			 struct dvm_port_state *ret, struct fault *fault)
+{
+	int r = libvirt_link_get(l, ret_conn, fault);
+
+	if (r == 0) {
+		r = dvm_find(l, *ret_conn, port->session, ret_domain, fault);
+	}
+	if (r == 0) {
+		r = dvm_lost(*ret_domain, dvm_port_look(l, *ret_domain, port, ret, fault), fault);
+	}
+	return r;
+}
+
+static int libvirt_dvm_port_attach(struct hypervisor *hv, const struct dvm_port *port,
+				   char ret_place[DVM_PORT_PLACE_MAX + 1], struct fault *fault)
+{
+	struct libvirt_link *l = link_of(hv);
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_(dvm_port_state_fini) struct dvm_port_state state = { 0 };
+	_cleanup_free_ char *xml = NULL;
+	int r = dvm_port_find(l, port, &conn, &domain, &state, fault);
+
+	if (r == 0 && !state.xml) {
+		if (domain_xml_dvm_port(port, state.path, &xml) < 0) {
+			return fault_set(fault, FAULT_INTERNAL, "Out of memory");
+		}
+		if (virDomainAttachDeviceFlags(domain, xml, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+			r = libvirt_link_fault(l, fault, "attach the port");
+		} else {
+			r = dvm_port_look(l, domain, port, &state, fault);
+		}
+	}
+	if (r < 0) {
+		return dvm_lost(domain, r, fault);
+	}
+	if (!state.xml) {
+		return fault_set(fault, FAULT_HYPERVISOR_FAILED, "The port did not appear");
+	}
+	strcpy(ret_place, state.place);
+	return 0;
+}
+
+static int libvirt_dvm_port_open(struct hypervisor *hv, const struct dvm_port *port, int *ret_fd,
+				 struct fault *fault)
+{
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_(dvm_port_state_fini) struct dvm_port_state state = { 0 };
+	int r = dvm_port_find(link_of(hv), port, &conn, &domain, &state, fault);
+
+	if (r < 0) {
+		return r;
+	}
+	r = unix_connect(state.path, ret_fd);
+	return r < 0 ? fault_set(fault, FAULT_HYPERVISOR_FAILED,
+				 "The debug VM's port could not be opened: %s", strerror(-r))
+		     : 0;
+}
+
+static int libvirt_dvm_port_detach(struct hypervisor *hv, const struct dvm_port *port,
+				   unsigned patience_ms, struct fault *fault)
+{
+	struct libvirt_link *l = link_of(hv);
+	_cleanup_connection_ virConnectPtr conn = NULL;
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_(dvm_port_state_fini) struct dvm_port_state state = { 0 };
+	usec_t until = clock_monotonic() + patience_ms * USEC_PER_MSEC;
+	int r = dvm_port_find(l, port, &conn, &domain, &state, fault);
+
+	if (r < 0) {
+		return fault->code == FAULT_DVM_LOST || fault->code == FAULT_VM_GONE ? 0 : r;
+	}
+	if (!state.xml) {
+		return 0;
+	}
+	/* An error here may mean "asked already": it is looked at all the same. */
+	if (virDomainDetachDeviceFlags(domain, state.xml, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+		libvirt_link_fault(l, fault, "detach the port");
+	}
+	do {
+		r = dvm_port_look(l, domain, port, &state, fault);
+		if (r < 0) {
+			return fault->code == FAULT_VM_GONE ? 0 : r;
+		}
+		if (!state.xml) {
+			break;
+		}
+		usleep(POLL_MS * 1000);
+	} while (clock_monotonic() < until);
+	return 0;
+}
+
 const struct hypervisor_ops hypervisor_libvirt = {
 	.open = libvirt_open,
 	.free = libvirt_free,
@@ -848,6 +1038,7 @@ const struct hypervisor_ops hypervisor_libvirt = {
 	.display_open = libvirt_display_open,
 	.screenshot = libvirt_screenshot,
 	.keys_press = libvirt_keys_press,
+	.port_open = libvirt_port_open,
 	.dvm_create = libvirt_dvm_create,
 	.dvm_destroy = libvirt_dvm_destroy,
 	.dvm_get = libvirt_dvm_get,
@@ -855,4 +1046,7 @@ const struct hypervisor_ops hypervisor_libvirt = {
 	.dvm_tunnel_open = libvirt_dvm_tunnel_open,
 	.dvm_disk_attach = libvirt_dvm_disk_attach,
 	.dvm_disk_detach = libvirt_dvm_disk_detach,
+	.dvm_port_attach = libvirt_dvm_port_attach,
+	.dvm_port_open = libvirt_dvm_port_open,
+	.dvm_port_detach = libvirt_dvm_port_detach,
 };

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "clock.h"
 #include "parse.h"
@@ -48,11 +49,38 @@ static int target_line(struct buf *out, size_t i, const json_t *value, struct fa
 	return 0;
 }
 
+/* "pci 0000:00:07.0", "virtio org.dvm.port.t0-parallel0": two words, as dvm-hostd has them from the
+ * hypervisor. */
+static bool place_valid(const char *place)
+{
+	const char *blank = strchr(place, ' ');
+
+	return blank && blank[1] && strlen(blank + 1) < 64 &&
+	       strspn(blank + 1, "abcdefghijklmnopqrstuvwxyz0123456789.:-") == strlen(blank + 1) &&
+	       (strncmp(place, "pci ", 4) == 0 || strncmp(place, "virtio ", 7) == 0);
+}
+
+static int port_line(struct buf *out, const json_t *value, struct fault *fault)
+{
+	const json_t *index = json_object_get(value, "index");
+	const char *port = json_string_value(json_object_get(value, "port"));
+	const char *place = json_string_value(json_object_get(value, "place"));
+
+	if (!json_is_integer(index) || json_integer_value(index) < 0 ||
+	    json_integer_value(index) >= LIST_MAX || !port || !name_valid(port) || !place ||
+	    !place_valid(place) ||
+	    buf_printf(out, "port %d %s %s\n", (int)json_integer_value(index), port, place) < 0) {
+		return bad(fault, "port");
+	}
+	return 0;
+}
+
 int agent_config_encode(struct buf *out, const json_t *config, struct fault *fault)
 {
 	const json_t *keys = json_object_get(config, "keys");
 	const json_t *targets = json_object_get(config, "targets");
 	const json_t *stacks = json_object_get(config, "stacks");
+	const json_t *ports = json_object_get(config, "ports");
 	json_int_t lease_s = json_integer_value(json_object_get(config, "lease_s"));
 	const json_t *value;
 	size_t i;
@@ -70,6 +98,9 @@ int agent_config_encode(struct buf *out, const json_t *config, struct fault *fau
 	if (!json_is_array(stacks) || json_array_size(stacks) > LIST_MAX) {
 		return bad(fault, "stacks");
 	}
+	if (json_array_size(ports) > LIST_MAX) {
+		return bad(fault, "ports");
+	}
 	if (lease_s < 0 || buf_printf(out, "lease %" PRIu64 "\n", (uint64_t)lease_s) < 0) {
 		return bad(fault, "lease");
 	}
@@ -82,6 +113,12 @@ int agent_config_encode(struct buf *out, const json_t *config, struct fault *fau
 	json_array_foreach(targets, i, value)
 	{
 		if (target_line(out, i, value, fault) < 0) {
+			return -EREMOTEIO;
+		}
+	}
+	json_array_foreach(ports, i, value)
+	{
+		if (port_line(out, value, fault) < 0) {
 			return -EREMOTEIO;
 		}
 	}

@@ -21,6 +21,7 @@
 #include "parse.h"
 #include "pipes.h"
 #include "policy.h"
+#include "raw_port.h"
 #include "record.h"
 #include "streams.h"
 #include "upstream.h"
@@ -155,14 +156,15 @@ static int method_status(struct method_call *c)
 {
 	const struct relay *r = c->relay;
 
-	c->result = json_pack("{s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:I, s:o, s:o, s:I, s:I}",
+	c->result = json_pack("{s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:I, s:I}",
 			      "name", r->name, "pid", (json_int_t)getpid(), "hub", status_hub(r),
 			      "history", history_status(r->history), "agent", agent_state(r->agent),
 			      "host_key", text_or_null(agent_host_key(r->agent)), "failed",
 			      text_or_null(agent_failed(r->agent)), "displays",
 			      (json_int_t)r->n_displays, "upstreams", status_upstreams(r),
-			      "records", status_records(r), "pipes", (json_int_t)pipes_count(r),
-			      "grants", (json_int_t)grants_count(&r->grants, clock_monotonic()));
+			      "records", status_records(r), "ports", raw_ports_status(r), "pipes",
+			      (json_int_t)pipes_count(r), "grants",
+			      (json_int_t)grants_count(&r->grants, clock_monotonic()));
 	return c->result ? 0 : -ENOMEM;
 }
 
@@ -358,6 +360,47 @@ static int method_history_open(struct method_call *c)
 	return history_open_take(c->relay, name, &o, TAKE_FD(c->fds[0]), TAKE_FD(c->fds[1]));
 }
 
+static int method_port_open(struct method_call *c)
+{
+	const char *name;
+	int err = param_name(c, "name", &name);
+
+	if (err == 0) {
+		err = raw_port_open_take(c->relay, name, TAKE_FD(c->fds[0]));
+	}
+	return err == -ENOSPC ? fault_set(&c->fault, FAULT_QUOTA, "There are too many ports.")
+			      : err;
+}
+
+static int method_port_link(struct method_call *c)
+{
+	const char *name;
+	int err = param_name(c, "name", &name);
+	uint8_t mode;
+
+	if (err == 0 &&
+	    (policy_mode_parse(param_text(c, "mode"), &mode) < 0 || mode & TUNNEL_MODE_TAKE)) {
+		err = bad_value(c, "mode");
+	}
+	if (err == 0) {
+		err = raw_port_link_take(c->relay, name, mode & TUNNEL_MODE_WRITE,
+					 TAKE_FD(c->fds[0]));
+	}
+	return err == -ENOSPC ? fault_set(&c->fault, FAULT_QUOTA, "There are too many ports.")
+			      : err;
+}
+
+static int method_port_close(struct method_call *c)
+{
+	const char *name;
+	int err = param_name(c, "name", &name);
+
+	if (err == 0) {
+		raw_port_close(c->relay, name);
+	}
+	return err;
+}
+
 static int method_pipe_open(struct method_call *c)
 {
 	const char *name;
@@ -423,6 +466,9 @@ static const struct {
 	{ "record.open", 2, method_record_open },
 	{ "history.open", 2, method_history_open },
 	{ "pipe.open", 1, method_pipe_open },
+	{ "port.open", 1, method_port_open },
+	{ "port.link", 1, method_port_link },
+	{ "port.close", 0, method_port_close },
 	{ "grant", 0, method_grant },
 	{ "shutdown", 0, method_shutdown },
 };

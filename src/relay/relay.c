@@ -12,6 +12,7 @@
 #include "hub_source.h"
 #include "pipes.h"
 #include "poll_set.h"
+#include "raw_port.h"
 #include "record.h"
 #include "streams.h"
 #include "upstream.h"
@@ -36,6 +37,7 @@ int relay_init(struct relay *r, sd_event *event, const char *name)
 	list_init(&r->displays);
 	list_init(&r->upstreams);
 	list_init(&r->records);
+	list_init(&r->raw_ports);
 	return poll_set_new(event, &r->poll);
 }
 
@@ -47,6 +49,7 @@ void relay_fini(struct relay *r)
 	pipes_free(r);
 	agent_free(r->agent);
 	records_free(r);
+	raw_ports_free(r);
 	upstreams_free(r);
 	r->source = hub_source_free(r->source);
 	r->history = history_free(r->history);

@@ -10,6 +10,7 @@ static const char *const verbs[][VERB_WORDS_MAX] = {
 	{ "power", "on|off|shutdown|reboot|reset|pause|resume", "*" },
 	{ "disk", "attach", "*", "ro|rw" },
 	{ "disk", "detach", "*" },
+	{ "port", "attach|detach", "*", "serial0|serial1|serial2|serial3|parallel0" },
 	{ "info" },
 	{ "session", "renew|end" },
 };

@@ -7,9 +7,10 @@
 #include "store_driver.h"
 
 static const char *const kind_names[] = {
-	[ATTACHMENT_CONSOLE] = "console",
-	[ATTACHMENT_DISK] = "disk",
-	[ATTACHMENT_VNC] = "vnc",
+	[ATTACHMENT_CONSOLE] = "console", [ATTACHMENT_DISK] = "disk",
+	[ATTACHMENT_SERIAL0] = "serial0", [ATTACHMENT_SERIAL1] = "serial1",
+	[ATTACHMENT_SERIAL2] = "serial2", [ATTACHMENT_SERIAL3] = "serial3",
+	[ATTACHMENT_VNC] = "vnc",	  [ATTACHMENT_PARALLEL0] = "parallel0",
 };
 static_assert(ARRAY_SIZE(kind_names) == _ATTACHMENT_KIND_MAX, "a name for each kind");
 
@@ -31,7 +32,17 @@ const char *attachment_state_name(enum attachment_state s)
 	return s < _ATTACHMENT_STATE_MAX ? attachment_state_names[s] : "unknown";
 }
 
-static int attachment_kind_parse(const char *name, enum attachment_kind *ret)
+bool attachment_is_serial(enum attachment_kind k)
+{
+	return k >= ATTACHMENT_SERIAL0 && k <= ATTACHMENT_SERIAL3;
+}
+
+bool attachment_is_port(enum attachment_kind k)
+{
+	return attachment_is_serial(k) || k == ATTACHMENT_PARALLEL0;
+}
+
+int attachment_kind_parse(const char *name, enum attachment_kind *ret)
 {
 	for (unsigned i = 0; i < _ATTACHMENT_KIND_MAX; i++) {
 		if (strcmp(name, kind_names[i]) == 0) {

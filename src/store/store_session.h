@@ -7,6 +7,7 @@
 
 #define SESSION_TARGETS_MAX 8
 #define SESSION_ATTACHMENTS_MAX 32 /* live ones */
+#define SESSION_SERIALS_MAX 8	   /* of these: UARTs that the D-VM's kernel has room for */
 #define SESSION_KEYS_MAX 16
 #define SESSION_STACKS_MAX 16
 
@@ -70,7 +71,17 @@ int store_target_list(struct store *s, const char *session, struct target_row *r
 int store_session_of_vm(struct store *s, const char *vm, char ret_session[ID_MAX],
 			struct fault *fault) _must_check_;
 
-enum attachment_kind { ATTACHMENT_CONSOLE, ATTACHMENT_DISK, ATTACHMENT_VNC, _ATTACHMENT_KIND_MAX };
+enum attachment_kind {
+	ATTACHMENT_CONSOLE,
+	ATTACHMENT_DISK,
+	ATTACHMENT_VNC,
+	ATTACHMENT_SERIAL0, /* the ports, by the names that PROTOCOL.host has for them */
+	ATTACHMENT_SERIAL1,
+	ATTACHMENT_SERIAL2,
+	ATTACHMENT_SERIAL3,
+	ATTACHMENT_PARALLEL0,
+	_ATTACHMENT_KIND_MAX,
+};
 enum attachment_state {
 	ATTACHMENT_WANTED,    /* to be made */
 	ATTACHMENT_ATTACHED,  /* there */
@@ -80,6 +91,9 @@ enum attachment_state {
 };
 const char *attachment_kind_name(enum attachment_kind k);
 const char *attachment_state_name(enum attachment_state s);
+int attachment_kind_parse(const char *name, enum attachment_kind *ret) _must_check_;
+bool attachment_is_serial(enum attachment_kind k);
+bool attachment_is_port(enum attachment_kind k);
 
 struct attachment_row {
 	char id[ID_MAX]; /* a-… */
@@ -88,7 +102,7 @@ struct attachment_row {
 	char mode[4];  /* ro, rw */
 	bool required; /* the session fails when it cannot be made at first */
 	enum attachment_state state;
-	json_t *devices; /* array of serials in the D-VM ("t0-vda"); owned; NULL = none */
+	json_t *devices; /* array of names in the D-VM ("t0-vda", "ttyS1"); owned; NULL = none */
 	struct fault fault;
 	usec_t created;
 };

@@ -229,6 +229,30 @@ def test_disk(server, dvm):
     assert r.returncode == 5 and r.stderr == "dvm: The VM runs.\nhint: Stop it.\n"
 
 
+def test_port(server, dvm):
+    a = {"id": "a-4n8r2c6b", "vm": "v-3k9w5t1z", "kind": "serial1", "mode": "rw", "state": "attached",
+         "devices": ["ttyS1"], "created": "2026-11-23T09:13:00.123Z", "fault": None}
+    base = "/v1/sessions/s-7m2x9qkd/attachments"
+    server.on("GET /v1/sessions/s-7m2x9qkd", (200, SESSION))
+    server.on(f"POST {base}", (201, a))
+    r = dvm("port", "attach", "s-7m2x9qkd", "serial1")
+    assert r.returncode == 0 and r.stdout == "serial1 of patient (rw) in the D-VM: /dev/target/patient/ttyS1\n"
+    dvm("port", "attach", "s-7m2x9qkd", "parallel0", "patient", "--read-only")
+    assert [s[2] for s in server.seen(f"POST {base}")] == [
+        {"kind": "serial1", "mode": "rw"}, {"kind": "parallel0", "mode": "ro", "vm": "patient"}]
+
+    disk = dict(a, id="a-disk", kind="disk", devices=["t0-vda"])
+    server.on("GET /v1/sessions/s-7m2x9qkd", (200, dict(SESSION, attachments=[disk, a])))
+    server.on(f"DELETE {base}/a-4n8r2c6b", (200, dict(a, state="gone")))
+    assert [line.split()[2] for line in dvm("port", "list", "s-7m2x9qkd").stdout.splitlines()[1:]] == ["serial1"]
+    assert dvm("port", "detach", "s-7m2x9qkd", "serial1").stdout == "serial1 of patient is no longer in the D-VM\n"
+    r = dvm("port", "detach", "s-7m2x9qkd", "serial0", "patient")
+    assert r.returncode == 5 and "no serial0 of patient is attached" in r.stderr
+    assert dvm("port", "attach", "s-7m2x9qkd").returncode == 2
+    words = dvm("complete", "--", "port", "attach", "s-7m2x9qkd", "").stdout.split()
+    assert words == ["serial0", "serial1", "serial2", "serial3", "parallel0"]
+
+
 def test_events(server, dvm):
     event = {"id": 41, "at": "2026-11-23T09:13:00.123Z", "type": "session.state", "project": "demo",
              "session": "s-7m2x9qkd", "vm": None, "data": {"to": "ready"}}

@@ -128,6 +128,68 @@ def test_disk_from_the_start_and_at_the_end(up):
     nothing_left(dvmd, host)
 
 
+def test_ports(up):
+    dvmd, host = up
+    session = dvmd.create("patient", attach=["serial0"])
+    row = dvmd.wait_state(session, "ready")
+    assert attachment(row, "serial0")["devices"] == ["ttyS0"] and attachment(row, "serial0")["mode"] == "rw"
+    path = f"/v1/sessions/{session}/attachments"
+    port = dvmd.ask("POST", path, {"kind": "serial1", "mode": "rw"})
+    assert port["state"] == "attached" and port["devices"] == ["ttyS1"]
+    assert dvmd.ask("POST", path, {"kind": "serial1", "mode": "rw"})["id"] == port["id"]
+    with pytest.raises(Problem, match="already-attached"):
+        dvmd.ask("POST", path, {"kind": "serial1", "mode": "ro"})
+    # a printer answers nothing, whoever asks for it
+    assert dvmd.ask("POST", path, {"kind": "parallel0", "mode": "rw"})["mode"] == "ro"
+    assert dvmd.ask("POST", path, {"kind": "serial2"})["mode"] == "ro"
+    assert host.sessions[session]["port_modes"] == {"serial0": "rw", "serial1": "rw", "serial2": "r", "parallel0": "r"}
+    with pytest.raises(Problem, match="console-unsupported"):
+        dvmd.ask("POST", path, {"kind": "serial3"})
+    for kind in ("console", "vnc"):
+        with pytest.raises(Problem, match="bad-value"):
+            dvmd.ask("POST", path, {"kind": kind})
+    # one that the host has lost is attached again
+    host.sessions[session]["ports"] = host.sessions[session]["ports"][1:]
+    host.notify("hypervisor", up=True)
+    wait_for(lambda: {"vm": host.vm, "port": "serial0"} in host.sessions[session]["ports"], what="serial0 again")
+    host.notify("port.dropped", session=session, name="t0-serial1", bytes=4096)
+
+    def dropped():
+        return [e["data"] for e in dvmd.ask("GET", f"/v1/sessions/{session}/timeline")["items"] if e["type"] == "port.dropped"]
+    assert wait_for(dropped, what="the event") == [{"port": "t0-serial1", "bytes": 4096}]
+    assert dvmd.ask("DELETE", f"{path}/{port['id']}")["state"] == "gone"
+    assert {"vm": host.vm, "port": "serial1"} not in host.sessions[session]["ports"]
+    # running or not, a port is no reason to keep a VM from starting
+    for action in ("off", "on"):
+        dvmd.ask("POST", f"/v1/vms/{host.vm}/actions", {"action": action})
+    dvmd.end(session)
+    dvmd.wait_state(session, "ended")
+    nothing_left(dvmd, host)
+    # asked for at the start, it is a condition
+    failed = dvmd.wait_state(dvmd.create("patient", attach=["serial3"]), "failed")
+    assert failed["fault"]["code"] == "console-unsupported"
+    nothing_left(dvmd, host)
+
+
+def test_serial_ports_are_as_many_as_the_dvm_has_room_for(up):
+    dvmd, host = up
+    for name in ("two", "three"):
+        host.domain(name)
+        dvmd.adopt(name)
+    kinds = ["serial0", "serial1", "serial2"]
+    with pytest.raises(Problem, match="quota"):
+        dvmd.ask("POST", "/v1/sessions", {"targets": ["patient", "two", "three"], "ssh_key": KEY, "attach": kinds})
+    body = {"targets": ["patient", "two", "three"], "ssh_key": KEY, "attach": kinds[:2]}
+    session = dvmd.ask("POST", "/v1/sessions", body)["id"]
+    dvmd.wait_state(session, "ready")
+    path = f"/v1/sessions/{session}/attachments"
+    for vm in ("patient", "two"):
+        dvmd.ask("POST", path, {"kind": "serial2", "vm": vm})
+    with pytest.raises(Problem, match="quota"):
+        dvmd.ask("POST", path, {"kind": "serial2", "vm": "three"})
+    assert dvmd.ask("POST", path, {"kind": "parallel0", "vm": "three"})["state"] == "attached"
+
+
 def test_verbs_from_the_dvm(up):
     dvmd, host = up
     other = host.domain("other")
@@ -139,7 +201,16 @@ def test_verbs_from_the_dvm(up):
     with pytest.raises(Fault, match="vm-fenced"):
         host.verb(session, "power", "on", "patient")
     assert f'"{session}"' in host.verb(session, "info")
+    assert '"ttyS1"' in host.verb(session, "port", "attach", "patient", "serial1")
+    host.verb(session, "port", "detach", "patient", "serial1")
+    with pytest.raises(Fault, match="not-attached"):
+        host.verb(session, "port", "detach", "patient", "serial1")
+    for name in ("serial9", "disk", "console"):
+        with pytest.raises(Fault, match="bad-value"):
+            host.verb(session, "port", "attach", "patient", name)
     host.verb(session, "session", "renew")
+    with pytest.raises(Fault, match="not-found"):
+        host.verb(session, "port", "attach", "other", "serial0")
     with pytest.raises(Fault, match="not-found"):
         host.verb(session, "power", "off", "other")
     assert host.domains[other]["state"] == "running"
@@ -260,8 +331,9 @@ def test_end_at_any_time(up):
     dvmd, host = up
     for method in ("host.info", "image.list", "dvm.ensure", "attach.console"):
         host.delays = {method: 1}
+        before = host.count(method)
         session = dvmd.create("patient")
-        wait_for(lambda: any(m == method for m, _ in host.calls[-1:]), what=method)
+        wait_for(lambda: host.count(method) > before, what=method)
         dvmd.end(session)
         host.delays = {}
         assert dvmd.wait_state(session, "ended")["fault"] is None
@@ -512,20 +584,24 @@ def test_console_is_only_watched_without_the_right_to_type(up):
     assert attachment(row, "console")["mode"] == "ro" and attachment(row, "console")["state"] == "attached"
     assert host.sessions[session]["console_modes"] == {host.vm: "r"}
     assert attachment(row, "vnc")["mode"] == "ro" and host.sessions[session]["display_modes"] == {host.vm: "r"}
+    with pytest.raises(Problem, match="forbidden"):
+        dvmd.ask("POST", f"/v1/sessions/{session}/attachments", {"kind": "serial0", "mode": "rw"}, token=token)
+    host.verb(session, "port", "attach", "patient", "serial0")
+    assert host.sessions[session]["port_modes"] == {"serial0": "r"}
     with pytest.raises(Fault, match="forbidden"):
         host.verb(session, "power", "off", "patient")
     with pytest.raises(Fault, match="forbidden"):
         host.verb(session, "disk", "attach", "patient", "ro")
 
 
-@pytest.mark.parametrize("method", ["dvm.ensure", "attach.console", "attach.disk", "detach.disk", "session.release"])
+@pytest.mark.parametrize("method", ["dvm.ensure", "attach.console", "attach.disk", "attach.port", "detach.disk", "session.release"])
 def test_host_killed_in_the_middle(up, method):
     """dvm-hostd dies with our question; what it had begun may be done or not."""
     dvmd, host = up
     host.set_state(host.uuid, "off")
     wait_for(lambda: dvmd.ask("GET", f"/v1/vms/{host.vm}")["state"] == "off")
     host.delays = {method: 0.3}
-    session = dvmd.create("patient", attach=["disk"])
+    session = dvmd.create("patient", attach=["disk", "serial1"])
     if method in ("detach.disk", "session.release"):
         dvmd.wait_state(session, "ready")
         dvmd.end(session)

@@ -145,7 +145,7 @@ def test_session_from_start_to_end(host):
     assert ensure(host) == first
     assert host.session(SESSION) == {
         "session": SESSION, "dvm": "running", "relay": True, "agent": True, "host_key": first["host_key"],
-        "disks": [], "consoles": [], "displays": []}
+        "disks": [], "consoles": [], "displays": [], "ports": []}
     assert host.call("dvm.config", session=SESSION, agent=AGENT) == {}
     assert host.call("session.release", session=SESSION) == {}
     assert host.call("session.release", session=SESSION) == {}
@@ -637,6 +637,138 @@ def test_disk_and_release_broken_off(host, target, step, how):
     assert os.stat(disks(host, target)[0]["source"]).st_uid == owner
     assert host.session(SESSION) is None
     assert power(host, target, "on") == "running"
+
+
+# Ports
+
+
+@pytest.fixture
+def ported(host):
+    return host.fake.call("script.define", name="patient", ports=["serial1", "parallel0"])["uuid"]
+
+
+def heard(host, **where):
+    return host.fake.call("script.port_heard", **where)["text"]
+
+
+def say(host, text, **where):
+    host.fake.call("script.port_say", text=text, **where)
+
+
+def attach_port(host, target, port, mode="rw"):
+    return host.call("attach.port", session=SESSION, vm=VM, domain=target, index=0, port=port, mode=mode)
+
+
+def port_works(host, target, port, device, token, writes=True):
+    """Both ways: what the target says arrives in the D-VM, what the D-VM says at the target."""
+    def once():
+        say(host, f"<{token}>", domain=target, port=port)
+        return f"<{token}>" in heard(host, session=SESSION, port=device)
+    wait_for(once, f"{port} to say {token}")
+    if writes:
+        say(host, f"[{token}]", session=SESSION, port=device)
+        wait_for(lambda: f"[{token}]" in heard(host, domain=target, port=port), f"{port} to hear {token}")
+
+
+def test_ports_come_and_go(host, ported):
+    host.call("console.ensure", vm=VM, domain=ported)
+    power(host, ported, "on")
+    ensure(host)
+    host.read_console(VM, b"login: ")
+    for bad in ("serial9", "usb0", ""):
+        assert fault_of(attach_port, host, ported, bad) == "bad-value"
+    assert fault_of(attach_port, host, ported, "serial2") == "console-unsupported"
+    assert "v-1.serial2" not in host.relay_pids()
+    for _ in range(2):
+        assert attach_port(host, ported, "serial0") == {"devices": ["ttyS0"]}
+        assert attach_port(host, ported, "serial1") == {"devices": ["ttyS1"]}
+        assert attach_port(host, ported, "parallel0") == {"devices": ["lp0"]}
+    assert [p["port"] for p in host.session(SESSION)["ports"]] == ["serial0", "serial1", "parallel0"]
+    # the console is written to beside all who watch it
+    say(host, "typed in the D-VM\r", session=SESSION, port="t0-serial0")
+    wait_for(lambda: "typed in the D-VM" in host.fake.call("script.input", domain=ported)["text"], "the target to hear")
+    wait_for(lambda: "typed in the D-VM" in heard(host, session=SESSION, port="t0-serial0"), "the echo")
+    port_works(host, ported, "serial1", "t0-serial1", "one")
+    port_works(host, ported, "parallel0", "t0-parallel0", "page", writes=False)
+    say(host, "nothing for a printer", session=SESSION, port="t0-parallel0")
+    # it is off and on again, and on behind our back
+    power(host, ported, "off")
+    power(host, ported, "on")
+    port_works(host, ported, "serial1", "t0-serial1", "two")
+    assert heard(host, domain=ported, port="parallel0") == ""
+    for verb in ("off", "on", "resume"):
+        host.fake.call("domain.power", domain=ported, verb=verb)
+    port_works(host, ported, "serial1", "t0-serial1", "three")
+    for _ in range(2):
+        for port in ("serial1", "parallel0", "serial0"):
+            assert host.call("detach.port", session=SESSION, vm=VM, port=port) == {}
+    assert host.session(SESSION)["ports"] == []
+    assert set(host.relay_pids()) == {SESSION, VM}
+    with pytest.raises(rpc.Fault):
+        heard(host, session=SESSION, port="t0-serial0")
+    assert host.fake.call("script.port_heard", domain=ported, port="serial1")["connected"] is False
+    assert not (host.state / "consoles/v-1.serial1").exists()
+
+
+def test_port_that_may_only_be_watched(host, ported):
+    power(host, ported, "on")
+    ensure(host)
+    attach_port(host, ported, "serial1", mode="r")
+    port_works(host, ported, "serial1", "t0-serial1", "seen", writes=False)
+    say(host, "not to be heard", session=SESSION, port="t0-serial1")
+    attach_port(host, ported, "serial1", mode="rw")
+    port_works(host, ported, "serial1", "t0-serial1", "now")
+    assert "not to be heard" not in heard(host, domain=ported, port="serial1")
+
+
+def test_port_of_a_target_that_is_off(host, ported):
+    ensure(host)
+    attach_port(host, ported, "serial1")
+    power(host, ported, "on")
+    port_works(host, ported, "serial1", "t0-serial1", "started")
+
+
+def test_ports_outlive_all_deaths(host, ported):
+    host.call("console.ensure", vm=VM, domain=ported)
+    power(host, ported, "on")
+    ensure(host)
+    attach_port(host, ported, "serial1")
+    host.restart()
+    port_works(host, ported, "serial1", "t0-serial1", "hostd")
+    for relay in (SESSION, "v-1.serial1"):
+        os.kill(host.relay_pids()[relay], signal.SIGKILL)
+        port_works(host, ported, "serial1", "t0-serial1", relay.replace(".", "-"))
+    host.hostd.kill()
+    os.kill(host.relay_pids()[SESSION], signal.SIGKILL)
+    host.start()
+    port_works(host, ported, "serial1", "t0-serial1", "both")
+    host.call("session.release", session=SESSION)
+    assert set(host.relay_pids()) == {VM}
+
+
+PORT_STEPS = [f"hostd.attach.port.{step}" for step in ("begin", "recorded", "hub", "plugged", "linked")]
+
+
+@pytest.mark.parametrize("how", ["error", "kill"])
+@pytest.mark.parametrize("step", PORT_STEPS + ["hostd.detach.port.begin", "hostd.detach.port.gone"])
+def test_port_broken_off(host, ported, step, how):
+    power(host, ported, "on")
+    ensure(host)
+
+    def detach():
+        return host.call("detach.port", session=SESSION, vm=VM, port="serial1")
+
+    if step in PORT_STEPS:
+        broken(host, step, how, lambda: attach_port(host, ported, "serial1"))
+        if how == "error":
+            assert host.session(SESSION)["ports"] == [] and "v-1.serial1" not in host.relay_pids()
+    attach_port(host, ported, "serial1")
+    port_works(host, ported, "serial1", "t0-serial1", "attached")
+    if step not in PORT_STEPS:
+        broken(host, step, how, detach)
+    detach()
+    assert host.session(SESSION)["ports"] == [] and "v-1.serial1" not in host.relay_pids()
+    host.call("session.release", session=SESSION)
 
 
 def test_power_on_broken_off_while_held(host, target):

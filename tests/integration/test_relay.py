@@ -4,6 +4,7 @@
 import base64
 import collections
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 import tty
@@ -1816,3 +1818,166 @@ def test_real_agent(relays, console, tmp_path):
     finally:
         agent.kill()
         agent.wait()
+
+
+# Ports of targets in the D-VM
+
+
+def link_port(console, session, name="t0-serial0", mode="rw"):
+    sock = console.connect_stream(service="console", mode="take" if mode == "rw" else "r")
+    session.call("port.link", fds=[sock.fileno()], name=name, mode=mode)
+    sock.close()
+    return session.wait_status(lambda st: st["ports"] and st["ports"][0]["linked"])
+
+
+def open_port(session, name="t0-serial0"):
+    """The D-VM's end of a port, with a buffer as small as dvm-hostd makes it."""
+    near, end = socket.socketpair()
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    session.call("port.open", fds=[end.fileno()], name=name)
+    end.close()
+    near.settimeout(20)
+    return near
+
+
+def received(sock, length):
+    data = b""
+    while len(data) < length:
+        more = sock.recv(65536)
+        assert more, data
+        data += more
+    return data
+
+
+def readers(relay, count):
+    relay.wait_status(lambda st: st["hub"]["readers"] == count)
+
+
+def test_port_both_ways_beside_other_readers(console, relays):
+    relay, guest = console
+    guest.sendall(b"before anybody was attached\n")
+    relay.wait_status(lambda st: st["hub"]["offset"] == 28)
+    session = relays("s-port")
+    tty_end = open_port(session)
+    link_port(relay, session)
+    readers(relay, 1)
+    watcher, w = relay.reader("rw", source=LIVE)
+    assert w.mode == 3  # a port that is only there keeps nobody from typing
+    every = bytes(range(256))
+    guest.sendall(every)
+    assert received(tty_end, 256) == every
+    expect(watcher, w, every)
+    # what the D-VM sends takes writing over, and is handed on when it is quiet
+    tty_end.sendall(every)
+    assert received(guest, 256) == every
+    watcher.wait(lambda: w.writer is False)
+    relay.wait_status(lambda st: not st["hub"]["writer"])
+    watcher.ctl(w, TAKE)
+    watcher.wait(lambda: w.writer)
+    watcher.send(w, b"typed\n")
+    assert received(guest, 6) == b"typed\n"
+    tty_end.sendall(b"again")
+    assert received(guest, 5) == b"again"
+
+
+def test_port_that_is_only_to_be_watched(console, relays):
+    relay, guest = console
+    session = relays("s-port")
+    tty_end = open_port(session)
+    link_port(relay, session, mode="r")
+    readers(relay, 1)
+    tty_end.sendall(b"x" * (1 << 20))  # is taken, so that nothing in the D-VM hangs, and goes nowhere
+    guest.sendall(b"said\n")
+    assert received(tty_end, 5) == b"said\n"
+    guest.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        guest.recv(1)
+
+
+def test_port_whose_source_cannot_be_written_to(relays):
+    relay = relays("v-parallel")
+    relay.ring()
+    guest, end = socket.socketpair()
+    relay.source(end.fileno(), writable=False)
+    session = relays("s-port")
+    tty_end = open_port(session)
+    link_port(relay, session)
+    readers(relay, 1)
+    tty_end.sendall(b"x" * (1 << 20))
+    guest.sendall(b"page\f")
+    assert received(tty_end, 5) == b"page\f"
+    guest.close()
+    end.close()
+
+
+def test_port_that_nobody_reads_loses_the_oldest_bytes(console, relays):
+    relay, guest = console
+    session = relays("s-port")
+    tty_end = open_port(session)
+    link_port(relay, session)
+    readers(relay, 1)
+    before = session.memory_kib()
+    total = 8 << 20
+    numbers = b"".join(b"%07d\n" % i for i in range(total // 8))
+    guest.sendall(numbers)
+    def in_socket():
+        return struct.unpack("i", fcntl.ioctl(tty_end, termios.FIONREAD, bytes(4)))[0]
+
+    # all has come when the port has given up all but what it and the socket hold
+    lost = session.wait_status(lambda st: st["ports"][0]["lost"] == total - 65536 - in_socket())
+    assert session.memory_kib() - before < (100000 if SANITIZED else 4096)
+    held = total - lost["ports"][0]["lost"]
+    data = received(tty_end, held)
+    assert data.endswith(numbers[-65536:])  # the newest are there
+    head = len(data) - 65536
+    assert data[:head] == numbers[:head]  # before them, what stood in the socket
+    assert session.rpc.wait_notice("port.dropped") == {"name": "t0-serial0", "bytes": lost["ports"][0]["lost"]}
+    guest.sendall(b"and on")
+    assert received(tty_end, 6) == b"and on"
+
+
+def test_port_goes_on_after_the_hubs_relay_died(console, relays):
+    relay, guest = console
+    session = relays("s-port")
+    tty_end = open_port(session)
+    link_port(relay, session)
+    readers(relay, 1)
+    guest.sendall(b"one,")
+    assert received(tty_end, 4) == b"one,"
+    relay.kill()
+    assert session.rpc.wait_notice("port.lost") == {"name": "t0-serial0", "end": "hub"}
+    relay.start()
+    relay.ring()
+    mine, end = socket.socketpair()
+    relay.source(end.fileno())
+    end.close()
+    mine.sendall(b"two,")
+    relay.wait_status(lambda st: st["hub"]["offset"] == 8)
+    link_port(relay, session)
+    assert received(tty_end, 4) == b"two,"
+    assert session.status()["ports"][0]["lost"] == 0
+    tty_end.sendall(b"back")
+    mine.settimeout(20)
+    assert received(mine, 4) == b"back"
+    mine.close()
+
+
+def test_port_whose_d_vm_goes(console, relays):
+    relay, guest = console
+    session = relays("s-port")
+    tty_end = open_port(session)
+    link_port(relay, session)
+    readers(relay, 1)
+    tty_end.close()
+    assert session.rpc.wait_notice("port.lost") == {"name": "t0-serial0", "end": "dvm"}
+    guest.sendall(b"unheard")
+    session.wait_status(lambda st: st["ports"] == [
+        {"name": "t0-serial0", "open": False, "linked": True, "mode": "rw", "lost": 7}])
+    again = open_port(session)
+    guest.sendall(b"heard")
+    assert received(again, 5) == b"heard"
+    session.call("port.close", name="t0-serial0")
+    assert again.recv(10) == b""
+    readers(relay, 0)
+    session.call("port.close", name="t0-serial0")
+    assert session.status()["ports"] == []

@@ -26,7 +26,7 @@ class Stack:
         self.dvmd.failpoints = host.folder / "dvmd-failpoints"
         self.dvmd.bootstrap()
         self.dvmd.start()
-        self.uuid = host.fake.call("script.define", name="patient", disks=[{"dev": "vda"}])["uuid"]
+        self.uuid = host.fake.call("script.define", name="patient", disks=[{"dev": "vda"}], ports=["serial1"])["uuid"]
         self.vm = wait_for(self.adopt, what="the host")
 
     def adopt(self):
@@ -65,11 +65,11 @@ def stack():
 
 
 def test_straight_way(stack):
-    session = stack.dvmd.create("patient", stacks=["disk"], attach=["console", "disk"])
+    session = stack.dvmd.create("patient", stacks=["disk"], attach=["console", "disk", "serial1"])
     row = stack.dvmd.wait_state(session, "ready", "failed")
     assert row["state"] == "ready", row["fault"]
-    assert sorted((a["kind"], a["state"]) for a in row["attachments"]) == [("console", "attached"),
-                                                                           ("disk", "attached"), ("vnc", "attached")]
+    assert sorted((a["kind"], a["state"]) for a in row["attachments"]) == [("console", "attached"), ("disk", "attached"),
+                                                                           ("serial1", "attached"), ("vnc", "attached")]
     disk = [a for a in row["attachments"] if a["kind"] == "disk"][0]
     stack.dvmd.ask("DELETE", f"/v1/sessions/{session}/attachments/{disk['id']}")
     assert stack.dvmd.ask("POST", f"/v1/vms/{stack.vm}/actions", {"action": "on"})["state"] == "running"
@@ -83,7 +83,7 @@ def hold(stack, where):
     """A session that stands there, with dvmd asleep; for `ready`, awake."""
     ending = where.endswith("release")
     if ending or where == "ready":
-        session = stack.dvmd.create("patient", attach=["disk"])
+        session = stack.dvmd.create("patient", attach=["disk", "serial1"])
         stack.dvmd.wait_state(session, "ready")
         if where == "ready":
             return session
@@ -91,7 +91,7 @@ def hold(stack, where):
     if ending:
         stack.dvmd.end(session)
     else:
-        session = stack.dvmd.create("patient", attach=["disk"])
+        session = stack.dvmd.create("patient", attach=["disk", "serial1"])
     wait_for(lambda: not stack.dvmd.failpoints.exists(), what="dvmd to be there")
     return session
 

@@ -33,9 +33,13 @@ def tiny_image():
 
 
 class Tiny:
-    """A guest that boots in seconds from a kernel and an initramfs: prints, echoes, has a small ext4 disk."""
+    """
+    A guest that boots in seconds from a kernel and an initramfs: prints, echoes, has a small ext4 disk.
 
-    def __init__(self, cloud, name, serial="pty", memory_mib=128, disk=True, adopt=True, port=0):
+    ports: XML of further ports; {dir} is a folder that the emulator may write to.
+    """
+
+    def __init__(self, cloud, name, serial="pty", memory_mib=128, disk=True, adopt=True, port=0, ports=""):
         self.cloud, self.name = cloud, name
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"dvm-target-{name}-", dir="/tmp"))
         os.chmod(self.dir, 0o777)
@@ -53,7 +57,7 @@ class Tiny:
             f"<os><type arch='x86_64' machine='pc'>hvm</type><kernel>{self.dir}/vmlinuz</kernel>"
             f"<initrd>{self.dir}/initrd</initrd><cmdline>console=ttyS0 quiet cryptomgr.notests=1</cmdline></os>"
             f"<features><acpi/></features><devices>{disk_xml if disk else ''}"
-            f"{SERIAL[serial].format(dir=self.dir, port=port)}<memballoon model='none'/></devices></domain>"
+            f"{SERIAL[serial].format(dir=self.dir, port=port)}{ports.format(dir=self.dir)}<memballoon model='none'/></devices></domain>"
         )
         (self.dir / "domain.xml").write_text(self.xml)
         virsh("define", self.dir / "domain.xml")
@@ -92,14 +96,14 @@ class Tiny:
             "console", self.name, "--read-only", "--from", offset, "--until", "tiny>", "--timeout", 90
         ).stdout
 
-    def answers(self, word):
+    def answers(self, word, *options):
         """The guest itself answers, on its console; what is typed is echoed too, and is no answer."""
-        return word in self.type(f"echo {word}\r", f"\n{word}")
+        return word in self.type(f"echo {word}\r", f"\n{word}", *options)
 
-    def type(self, text, until, timeout=60):
+    def type(self, text, until, *options, timeout=60):
         """Types on the console and returns what came until `until`."""
         return self.cloud.dvm(
-            "console", self.name, "--live", "--until", until, "--timeout", timeout, input=text, timeout=timeout + 30
+            "console", self.name, "--live", "--until", until, "--timeout", timeout, *options, input=text, timeout=timeout + 30
         ).stdout
 
 

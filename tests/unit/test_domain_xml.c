@@ -153,13 +153,76 @@ static void disk_element_and_metadata(void **state)
 	assert_int_equal(domain_xml_read_tunnel("<domain", &path), -EBADMSG);
 }
 
+static void port_read_as(const char *xml, enum vm_port port, enum console_backend backend,
+			 const char *path)
+{
+	struct console_place place;
+
+	assert_int_equal(domain_xml_read_port(xml, port, &place), 0);
+	assert_int_equal(place.backend, backend);
+	if (path) {
+		assert_string_equal(place.path, path);
+	}
+	console_place_fini(&place);
+}
+
+static void ports_of_a_target(void **state)
+{
+	static const char xml[] =
+		"<domain id='7'><devices><parallel type='pty'><source "
+		"path='/dev/pts/9'/></parallel>"
+		"<serial type='pty'><source path='/dev/pts/3'/></serial>"
+		"<serial type='unix'><source mode='bind' path='/s'/></serial>"
+		"<console type='pty'><source path='/dev/pts/3'/></console><serial "
+		"type='null'/></devices></domain>";
+	struct console_place place;
+
+	port_read_as(xml, VM_PORT_SERIAL0, CONSOLE_BACKEND_PTY, "/dev/pts/3");
+	port_read_as(xml, VM_PORT_SERIAL1, CONSOLE_BACKEND_UNIX, "/s");
+	port_read_as(xml, VM_PORT_SERIAL2, CONSOLE_BACKEND_OTHER, NULL);
+	port_read_as(xml, VM_PORT_SERIAL3, CONSOLE_BACKEND_NONE, NULL);
+	port_read_as(xml, VM_PORT_PARALLEL0, CONSOLE_BACKEND_PTY, "/dev/pts/9");
+	port_read_as("<domain/>", VM_PORT_SERIAL0, CONSOLE_BACKEND_NONE, NULL);
+	assert_int_equal(domain_xml_read_port("<domain", VM_PORT_SERIAL0, &place), -EBADMSG);
+}
+
+/* What is plugged into a D-VM is found again, by its socket, with the place the hypervisor gave it.
+ */
+static void ports_in_a_dvm(void **state)
+{
+	static const char path[] = "/c'/><evil a=\"&amp;/t0-serial1";
+	const struct dvm_port serial = { .session = "s-1", .name = "t0-serial1" };
+	const struct dvm_port parallel = { .session = "s-1",
+					   .name = "t1-parallel0",
+					   .parallel = true };
+	_cleanup_free_ char *tty = NULL, *channel = NULL, *domain = NULL, *found = NULL;
+	_cleanup_free_ char *again = NULL;
+	char place[DVM_PORT_PLACE_MAX + 1], *end;
+
+	assert_int_equal(domain_xml_dvm_port(&serial, path, &tty), 0);
+	assert_non_null(strstr(tty, "pci-serial"));
+	assert_int_equal(domain_xml_dvm_port(&parallel, "/c/t1-parallel0", &channel), 0);
+	end = strstr(tty, "</serial>");
+	assert_non_null(end);
+	assert_true(asprintf(&domain,
+			     "<domain><devices><serial type='file'><source path='/log'/></serial>"
+			     "%.*s<address type='pci' domain='0x0000' bus='0x00' slot='0x0b' "
+			     "function='0x1'/></serial>%s</devices></domain>",
+			     (int)(end - tty), tty, channel) > 0);
+	assert_int_equal(domain_xml_read_dvm_port(domain, path, &found, place), 0);
+	assert_string_equal(place, "pci 0000:00:0b.1");
+	assert_non_null(strstr(found, "pci-serial"));
+	assert_int_equal(domain_xml_read_dvm_port(domain, "/c/t1-parallel0", &again, place), 0);
+	assert_string_equal(place, "virtio org.dvm.port.t1-parallel0");
+	assert_int_equal(domain_xml_read_dvm_port(domain, "/other", &again, place), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(dvm_is_read_back),
-		cmocka_unit_test(hostile_names_stay_text),
-		cmocka_unit_test(consoles),
-		cmocka_unit_test(disk_element_and_metadata),
+		cmocka_unit_test(dvm_is_read_back),  cmocka_unit_test(hostile_names_stay_text),
+		cmocka_unit_test(consoles),	     cmocka_unit_test(disk_element_and_metadata),
+		cmocka_unit_test(ports_of_a_target), cmocka_unit_test(ports_in_a_dvm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

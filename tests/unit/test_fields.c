@@ -51,7 +51,7 @@ static void test_session_start(void **state)
 	assert_int_equal(out.targets.n, 2);
 	assert_string_equal(out.targets.items[1], "demo/b");
 	assert_int_equal(out.stacks.n, 1);
-	assert_int_equal(out.attach, 1 << API_ATTACH_DISK);
+	assert_int_equal(out.attach, 1 << 1);
 	assert_string_equal(out.ssh_key, KEY);
 	assert_int_equal(out.lease_s, 60);
 	assert_string_equal(api_placements[out.placement], "other");

@@ -17,7 +17,8 @@ static const char whole[] =
 	"bob\n"
 	"clock 1795427734.000123\n"
 	"seed 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
-	"lease 3600\ntarget 0 patient\ntarget 2 web-1\nstack disk\nend\n";
+	"lease 3600\ntarget 0 patient\ntarget 2 web-1\nstack disk\n"
+	"port 0 serial1 pci 0000:00:07.0\nport 2 parallel0 virtio org.dvm.port.t2-parallel0\nend\n";
 
 static void assert_whole(const struct config *c)
 {
@@ -32,6 +33,11 @@ static void assert_whole(const struct config *c)
 	assert_string_equal(c->targets[1], "");
 	assert_string_equal(c->targets[2], "web-1");
 	assert_int_equal(c->n_stacks, 1);
+	assert_int_equal(c->n_ports, 2);
+	assert_string_equal(c->ports[0].name, "serial1");
+	assert_string_equal(c->ports[0].place, "pci 0000:00:07.0");
+	assert_int_equal(c->ports[1].target, 2);
+	assert_string_equal(c->ports[1].place, "virtio org.dvm.port.t2-parallel0");
 	assert_true(c->lease_until > 0);
 }
 
@@ -71,7 +77,10 @@ static void config_leaves_nonsense_out(void **state)
 	assert_int_equal(buf_printf(&text, "hostname ../../etc\nhostname a b\nsession \ntarget 99 "
 					   "x\ntarget x y\ntarget 0\n"
 					   "lease -1\nclock 1.2\nseed 00\nfuture words of a newer "
-					   "relay\n\n\x01\x02\nnoword\n"),
+					   "relay\n\n\x01\x02\nnoword\n"
+					   "port 0\nport 0 serial1\nport 0 usb1 pci 1\n"
+					   "port 0 serial1 pci ../x\nport 0 serial1 pci ..\n"
+					   "port 16 serial1 pci 1\nport 0 serial12 pci 1\n"),
 			 0);
 	/* a line beyond the maximum */
 	assert_int_equal(buf_append(&text, "key ", 4), 0);
@@ -93,6 +102,7 @@ static void config_leaves_nonsense_out(void **state)
 	assert_string_equal(config.targets[0], "");
 	assert_int_equal(config.n_keys, CONFIG_KEYS_MAX);
 	assert_string_equal(config.keys[0], "ssh-ed25519 0");
+	assert_int_equal(config.n_ports, 0);
 	assert_int_equal(config.clock, 0);
 	assert_false(config.has_seed);
 	config_fini(&config);

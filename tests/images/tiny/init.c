@@ -13,6 +13,9 @@
  * - sum N: "sum: go", then N bytes of any value are read, not echoed: "sum: N CRC-32"; where none
  *   comes for 20 s, of those that came
  * - stty rows R cols C, stty size: as stty(1)
+ * - answer TTY: each line that comes on that port is answered there, "heard LINE", up to the line
+ * "bye"
+ * - print N: "page 1" … "page N" on the parallel port, byte by byte as a printer's driver does
  * - uptime
  * - reboot, poweroff, crash (panics), hang (answers no more)
  * SysRq is open to the serial line.
@@ -26,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -187,6 +191,61 @@ static void stty(const char *words)
 	}
 }
 
+static void answer(const char *path)
+{
+	FILE *in = fopen(path, "r"), *out = fopen(path, "w");
+	struct termios raw;
+	char line[1024] = "";
+
+	if (!in || !out || tcgetattr(fileno(in), &raw) < 0) {
+		printf("%s: %s\n", path, strerror(errno));
+	} else {
+		cfmakeraw(&raw);
+		tcsetattr(fileno(in), TCSADRAIN, &raw);
+		printf("answering\n");
+		while (strcmp(line, "bye") != 0 && fgets(line, sizeof(line), in)) {
+			line[strcspn(line, "\r\n")] = '\0';
+			fprintf(out, "heard %s\n", line);
+			fflush(out);
+		}
+		printf("answered\n");
+	}
+	if (in) {
+		fclose(in);
+	}
+	if (out) {
+		fclose(out);
+	}
+}
+
+/* The port's registers as a PC has had them from the first on: data, status, control. The printer
+ * is selected and not reset; it takes a byte with each strobe. */
+static void print_byte(unsigned char c)
+{
+	enum { DATA = 0x378, CONTROL = 0x37a, STROBE = 1, INIT = 4, SELECT = 8 };
+
+	outb(c, DATA);
+	outb(SELECT | INIT | STROBE, CONTROL);
+	outb(SELECT | INIT, CONTROL);
+}
+
+static void print(long pages)
+{
+	if (ioperm(0x378, 3, 1) < 0) {
+		printf("print: %s\n", strerror(errno));
+		return;
+	}
+	for (long i = 1; i <= pages; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "page %ld\n", i);
+		for (const char *p = text; *p; p++) {
+			print_byte((unsigned char)*p);
+		}
+	}
+	printf("printed\n");
+}
+
 static void end(int command)
 {
 	printf("tiny: bye\n");
@@ -211,6 +270,10 @@ static void serve(char *line)
 		ticker(atoi(rest));
 	} else if (strcmp(line, "sum") == 0) {
 		sum((size_t)atol(rest));
+	} else if (strcmp(line, "answer") == 0) {
+		answer(rest);
+	} else if (strcmp(line, "print") == 0) {
+		print(atol(rest));
 	} else if (strcmp(line, "stty") == 0) {
 		stty(rest);
 	} else if (strcmp(line, "echo") == 0) {

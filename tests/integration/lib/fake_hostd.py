@@ -317,13 +317,30 @@ class FakeHostd:
             s["disks"] = [x for x in s["disks"] if x["vm"] != vm]
         return {}
 
+    def do_attach_port(self, session, vm, domain, index, port, mode):
+        s = self.session(session)
+        if port == "serial3":
+            raise Fault("console-unsupported")
+        ports = s.setdefault("ports", [])
+        if not any(x["vm"] == vm and x["port"] == port for x in ports):
+            ports.append({"vm": vm, "port": port})
+        s.setdefault("port_modes", {})[port] = mode
+        return {"devices": [port.replace("serial", "ttyS").replace("parallel", "lp")]}
+
+    def do_detach_port(self, session, vm, port):
+        s = self.sessions.get(session)
+        if s:
+            s["ports"] = [x for x in s.get("ports", []) if (x["vm"], x["port"]) != (vm, port)]
+        return {}
+
     def do_session_release(self, session):
         self.sessions.pop(session, None)
         return {}
 
     def do_session_list(self):
         return {"sessions": [{"session": k, "dvm": v["dvm"], "relay": v["relay"], "agent": v["agent"],
-                              "host_key": HOST_KEY, "disks": v["disks"], "consoles": v["consoles"], "displays": v.get("displays", [])}
+                              "host_key": HOST_KEY, "disks": v["disks"], "consoles": v["consoles"], "displays": v.get("displays", []),
+                              "ports": v.get("ports", [])}
                              for k, v in self.sessions.items()]}
 
     def do_stream_grant(self, relay, ticket, service, mode, raw, ttl_ms):
