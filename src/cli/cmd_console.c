@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "console.h"
 #include "parse.h"
+#include "past.h"
 
 #define BAUD_MAX 100000000u
 
@@ -24,7 +25,8 @@ static int parse_time(const struct args *args, const char *name, usec_t *ret, st
 /* Where to begin: what waits for an answer does not want to hear what was said long ago. */
 static int parse_from(struct console *c, const struct args *args, struct fault *fault)
 {
-	const char *from = args_value(args, "from");
+	const char *from = args_value(args, "from"), *since = args_value(args, "since");
+	bool stamps = args_has(args, "timestamps");
 	bool live = args_has(args, "live") || c->only_offset || c->script ||
 		    c->brk != CONSOLE_BREAK_NONE || args_has(args, "paste");
 	bool screen = args_has(args, "screen") || (c->interactive && !args_has(args, "history"));
@@ -33,7 +35,22 @@ static int parse_from(struct console *c, const struct args *args, struct fault *
 	if (from && (parse_u64(from, &c->from) < 0 || c->from >= TUNNEL_FROM_SCREEN)) {
 		return fault_set(fault, FAULT_BAD_VALUE, "--from \"%.40s\" is not an offset", from);
 	}
-	c->screen_due = c->from == TUNNEL_FROM_SCREEN;
+	if (since && (from || c->only_offset || args_has(args, "live") ||
+		      args_has(args, "screen") || args_has(args, "history"))) {
+		return fault_set(fault, FAULT_BAD_VALUE,
+				 "--since says itself where to begin: it goes with no other "
+				 "option that does");
+	}
+	if (since && past_time_parse(since, &c->since) < 0) {
+		fault_set(fault, FAULT_BAD_VALUE, "--since \"%.40s\" is not a time", since);
+		fault_hint(fault, "it is how long ago, as 90, 15m or 2h, or as "
+				  "2026-11-27T20:05:00Z");
+		return -EREMOTEIO;
+	}
+	/* Times of what was kept are in the recordings only. */
+	c->has_since = since || (stamps && c->from == TUNNEL_FROM_KEPT);
+	c->screen_due = !c->has_since && c->from == TUNNEL_FROM_SCREEN;
+	c->shown.stamps = stamps;
 	return 0;
 }
 
@@ -106,7 +123,7 @@ static int parse_options(struct console *c, const struct args *args, struct faul
 	}
 	c->deadline = after == USEC_INFINITY ? after : clock_monotonic() + after;
 	c->interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !until && !types &&
-			 after == USEC_INFINITY;
+			 after == USEC_INFINITY && !args_has(args, "timestamps");
 	c->reads_input = c->interactive || (c->asked_to_write && !types);
 	c->ends_when_quiet = !c->interactive && c->asked_to_write && !until && !c->script &&
 			     after == USEC_INFINITY;
@@ -116,7 +133,9 @@ static int parse_options(struct console *c, const struct args *args, struct faul
 static int run(struct cli *cli, const struct args *args, struct fault *fault)
 {
 	_cleanup_free_ char *path = rest_path("/v1/vms/%s/streams", args_word(args, 0));
-	struct console c = { .cli = cli, .escape = ESCAPE_INIT, .request.path = path };
+	struct console c = {
+		.cli = cli, .vm = args_word(args, 0), .escape = ESCAPE_INIT, .request.path = path
+	};
 	const struct config *config;
 	int r = path ? console_init(&c) : -ENOMEM;
 
@@ -151,6 +170,12 @@ static const struct option_def options[] = {
 	{ "history", 'H', NULL, "begin with all that was kept (the default elsewhere)" },
 	{ "live", 'l', NULL, "only what comes from now on, nothing of what was" },
 	{ "from", 'f', "OFFSET", "begin with what was kept from this byte on" },
+	{ "since", 0, "TIME",
+	  "begin with what was recorded since then: so long ago, e.g. 90, 15m or 2h, or since "
+	  "2026-11-27T20:05:00Z" },
+	{ "timestamps", 0, NULL,
+	  "begin each line with its time, UTC; for a pipe. What was kept comes out of the "
+	  "recordings, which have times" },
 	{ "offset", 'o', NULL, "only print at which byte the console is now, for a later --from" },
 	{ "until", 'u', "TEXT", "end, with status 0, once TEXT has come" },
 	{ "expect", 'e', "REGEX",

@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "past.h"
 
 #define TYPED_MAX ((size_t)64 * 1024)
 /* As a filter, with nothing to wait for: so long without a byte after the end of input is the end.
@@ -164,17 +165,15 @@ static void on_screen(const uint8_t *p, size_t len, bool last, void *user)
 	}
 }
 
-static void on_data(const uint8_t *p, size_t len, void *user)
+/* The guest's words, of now or of before. */
+static void guest_said(struct console *c, const uint8_t *p, size_t len, usec_t at)
 {
-	struct console *c = user;
 	size_t end = len;
 
-	c->screen_due = false;
-	c->done += len;
-	c->last_byte = clock_monotonic();
 	if (c->found || c->error < 0) {
 		return;
 	}
+	c->shown.now = at;
 	if (c->has_until) {
 		c->found = until_feed(&c->until, p, len, &end);
 	}
@@ -183,6 +182,41 @@ static void on_data(const uint8_t *p, size_t len, void *user)
 	if (c->error == 0) {
 		c->error = shown_bytes(&c->shown, p, end);
 	}
+}
+
+static void on_data(const uint8_t *p, size_t len, void *user)
+{
+	struct console *c = user;
+
+	c->screen_due = false;
+	c->done += len;
+	c->last_byte = clock_monotonic();
+	guest_said(c, p, len, clock_realtime());
+}
+
+static int on_past(const uint8_t *p, size_t len, usec_t at, void *user)
+{
+	struct console *c = user;
+
+	guest_said(c, p, len, at);
+	return c->error < 0 ? c->error : c->found ? -ECANCELED : 0;
+}
+
+static void on_past_note(const char *text, void *user)
+{
+	fprintf(stderr, "dvm: %s\n", text);
+}
+
+/* What was said since the time asked for; the stream goes on behind it. */
+static int tell_past(struct console *c, struct fault *fault)
+{
+	static const struct past_ops past = { .said = on_past, .note = on_past_note };
+	int r = past_tell(c->cli, c->vm, c->since, &past, c, &c->from, fault);
+
+	if (r == 0 && c->from == TUNNEL_FROM_LIVE) {
+		notice(c, "this console is not recorded now; from here on it is live");
+	}
+	return r == -ECANCELED ? 0 : r;
 }
 
 static void on_gap(uint64_t length, void *user)
@@ -720,10 +754,13 @@ int console_run(struct console *c, struct fault *fault)
 	if (c->signal_fd < 0) {
 		r = -errno;
 	}
+	if (r == 0 && c->has_since) {
+		r = tell_past(c, fault);
+	}
 	if (r == 0 && c->interactive) {
 		r = terminal_raw(&c->terminal);
 	}
-	if (r == 0) {
+	if (r == 0 && !c->found) {
 		r = converse(c, fault);
 	}
 	if (r >= 0) {

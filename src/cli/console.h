@@ -44,6 +44,9 @@ struct console {
 	bool ends_when_quiet; /* as a filter, with nothing else to wait for */
 	uint32_t rate;	      /* bytes a second of what is typed; 0: as they come */
 	uint64_t from;
+	const char *vm;
+	bool has_since; /* what was said since then comes first, out of the recordings */
+	usec_t since;
 	bool screen_due; /* `from` is the screen, and it is not all here */
 	usec_t deadline; /* of --timeout; USEC_INFINITY: none */
 	usec_t reconnect_for;

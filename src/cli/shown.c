@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "ticket.h"
 
 int shown_init(struct shown *s, const char *log, const char *grep, struct fault *fault)
@@ -53,6 +54,27 @@ static int show(struct shown *s, const void *p, size_t len)
 	if (r == 0 && s->log_fd >= 0) {
 		r = write_out(s->log_fd, p, len);
 	}
+	return r;
+}
+
+static int show_stamp(struct shown *s, usec_t at)
+{
+	char text[40];
+
+	clock_format(at, text);
+	strcat(text, " ");
+	return show(s, text, strlen(text));
+}
+
+/* [p, p+len) is of one line, whose first byte was said at `at`. */
+static int show_of_line(struct shown *s, const uint8_t *p, size_t len, usec_t at)
+{
+	int r = s->stamps && !s->in_line && len > 0 ? show_stamp(s, at) : 0;
+
+	if (r == 0) {
+		r = show(s, p, len);
+	}
+	s->in_line = len > 0 && p[len - 1] != '\n';
 	return r;
 }
 
@@ -104,7 +126,7 @@ static int line_over(struct shown *s)
 	int r = plain_text(s);
 
 	if (r == 0 && regexec(&s->grep, (const char *)buf_data(&s->plain), 0, NULL, 0) == 0) {
-		r = show(s, buf_data(&s->line), buf_len(&s->line));
+		r = show_of_line(s, buf_data(&s->line), buf_len(&s->line), s->line_at);
 	}
 	buf_clear(&s->line);
 	return r;
@@ -114,13 +136,22 @@ int shown_bytes(struct shown *s, const uint8_t *p, size_t len)
 {
 	int r = 0;
 
-	if (!s->greps) {
+	if (!s->greps && !s->stamps) {
 		return show(s, p, len);
 	}
 	while (len > 0 && r == 0) {
 		const uint8_t *end = memchr(p, '\n', len);
 		size_t n = end ? (size_t)(end - p) + 1 : len;
 
+		if (!s->greps) {
+			r = show_of_line(s, p, n, s->now);
+			p += n;
+			len -= n;
+			continue;
+		}
+		if (buf_len(&s->line) == 0) {
+			s->line_at = s->now;
+		}
 		/* One byte is for the text's end. */
 		n = MIN(n, SHOWN_LINE_MAX - 1 - buf_len(&s->line));
 		r = buf_append(&s->line, p, n);

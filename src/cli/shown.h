@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What of a console's bytes is shown, and how: as they come, or by line where lines are chosen by a
- * pattern. Everything shown goes to stdout and, where there is one, to a log.
+ * pattern or begin with their time. Everything shown goes to stdout and, where there is one, to a
+ * log.
  */
 #pragma once
 
@@ -18,6 +19,10 @@ struct shown {
 	int log_fd; /* -1: none */
 	bool greps;
 	regex_t grep;
+	bool stamps;		/* each line begins with its time */
+	usec_t now;		/* when what comes is said, set by the caller */
+	usec_t line_at;		/* when the line that comes began */
+	bool in_line;		/* its time stands there already */
 	struct buf line, plain; /* where lines are chosen: the one that comes, as it is and without
 				   what only moves the cursor or colours */
 };

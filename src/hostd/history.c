@@ -595,11 +595,13 @@ json_t *history_list(struct hostd *h, const char *vm)
 		char begun[32];
 
 		part_begun(part->name, begun);
-		json_array_append_new(list,
-				      json_pack("{sssIsssssO?}", "name", part->name, "size_bytes",
-						written ? told : (json_int_t)part->bytes, "format",
-						"asciicast-v2", "begun", begun, "offset",
-						written ? json_object_get(now, "offset") : NULL));
+		json_array_append_new(
+			list, json_pack("{sssIsssssO?}", "name", part->name, "size_bytes",
+					written ? told : (json_int_t)part->bytes, "format",
+					"asciicast-v2", "begun", begun, "offset",
+					written && json_is_integer(json_object_get(now, "offset"))
+						? json_object_get(now, "offset")
+						: NULL));
 	}
 	return list;
 }

@@ -375,7 +375,8 @@ static int recorder_begin(struct recorder *r, const struct recorder_options *opt
 			return -EBADMSG;
 		}
 		memset(page, 0, sizeof(*page));
-		page->start_realtime = now;
+		/* A whole second, as the header has it: times in it are exact then. */
+		page->start_realtime = now - now % USEC_PER_SEC;
 		memcpy(&magic, state_magic, sizeof(magic));
 		publish_u64((uint64_t *)(void *)page->magic, magic);
 	}

@@ -168,6 +168,7 @@ class Gate:
 
     def __init__(self, *scenes):
         self.scenes, self.asked, self.errors, self.inputs = list(scenes), [], [], {}
+        self.recordings = {}  # name -> (item of the list, what a download has)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self.loop, daemon=True).start()
@@ -206,6 +207,19 @@ class Gate:
                                  "expires": "2999-01-01T00:00:00.000Z", "mode": body.get("mode", "r")}).encode()
             conn.sendall(b"HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Type: application/json\r\n"
                          b"Content-Length: %d\r\n\r\n" % len(answer) + answer)
+            return
+        path = head.split()[1].decode()
+        if path.startswith("/v1/vms/patient/recordings"):
+            name = path.partition("/recordings/")[2]
+            self.asked.append((path, None))
+            code, kind, answer = 200, "application/x-asciicast", self.recordings.get(name, (None, None))[1]
+            if not name:
+                kind, answer = "application/json", json.dumps({"items": [item for item, _ in self.recordings.values()]}).encode()
+            if answer is None:
+                code, kind, answer = 404, "application/problem+json", json.dumps(
+                    {"type": "about:blank", "title": "No", "status": 404, "code": "not-found", "detail": "no", "hint": "no"}).encode()
+            conn.sendall(b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+                         % (code, kind.encode(), len(answer)) + answer)
             return
         key = re.search(rb"(?i)sec-websocket-key: (\S+)", head)[1]
         accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
@@ -292,6 +306,100 @@ def test_offset_and_from():
 
     r = dvm(Gate(scene_from), "console", "patient", "--read-only", "--from", "4242", "--until", "tiny>")
     assert r.stdout == b"tiny>" and b"758 bytes before this are no longer kept" in r.stderr
+
+
+def recorded(gate, begun, *events, offset=None, more=b"", there=True):
+    """A recording of the gate's VM that begins `begun` seconds after 2026-11-27T20:00:00Z, as does the time of its events."""
+    start = 1795809600
+    text = json.dumps({"version": 2, "width": 80, "height": 24, "timestamp": start + begun}) + "\n"
+    text += "".join(json.dumps([at - begun, kind, words]) + "\n" for at, kind, words in events)
+    item = {"name": f"{len(gate.recordings) + 1:06d}-20261127t200000z", "size_bytes": len(text.encode()), "format": "asciicast-v2",
+            "begun": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(start + begun))}
+    if offset is not None:
+        item["offset"] = offset
+    gate.recordings[item["name"]] = (item, text.encode() + more if there else None)
+
+
+def past(offset=77):
+    """Three recordings; the last is written now, and has more than the list tells of."""
+    def scene(t):
+        assert t.accept(start=offset or 500)[1] == (offset or LIVE)
+        t.data(b"live\r\n")
+        t.wait_end()
+
+    gate = Gate(scene)
+    recorded(gate, 0, (1, "o", "one\r\n"), (2.5, "o", "two\r\nthr"), (3, "m", "the console goes on in the next recording"))
+    recorded(gate, 10, (10, "o", "ee\r\n"), (11, "m", "12 bytes lost"), (11, "r", "80x25"), (12, "o", "four\r\n"))
+    recorded(gate, 20, (21, "o", "five\r\n"), offset=offset, more=b'[9.5, "o", "live\\r\\n"]\n[9.6, "o", "half')
+    return gate
+
+
+def test_since():
+    gate = past()
+    r = dvm(gate, "console", "patient", "--read-only", "--since", "2026-11-27T20:00:02Z", "--until", "live")
+    assert r.stdout == b"two\r\nthree\r\nfour\r\nfive\r\nlive", (r, gate.errors)
+    assert r.stderr == b"dvm: 12 bytes lost\n"
+    gate = past()
+    r = dvm(gate, "console", "patient", "--read-only", "--since", "2026-11-27T20:00:21Z", "--until", "live")
+    assert r.stdout == b"five\r\nlive"
+    assert [path for path, _ in gate.asked if "/recordings/" in path] == [
+        "/v1/vms/patient/recordings/000003-20261127t200000z"], "no more is fetched than is needed"
+    # what is waited for may have been said
+    r = dvm(past(), "console", "patient", "--read-only", "--since", "2026-11-27T20:00:00Z", "--until", "four")
+    assert r.returncode == 0 and r.stdout.endswith(b"\nfour")
+    # long ago: nothing of it is of now
+    assert dvm(past(), "console", "patient", "--read-only", "--since", "1", "--until", "live").stdout == b"live"
+
+
+def test_since_where_it_is_not_recorded_now():
+    r = dvm(past(offset=None), "console", "patient", "--read-only", "--since", "2026-11-27T20:00:12Z", "--until", "live")
+    assert r.stdout == b"four\r\nfive\r\nlive" and b"not recorded now" in r.stderr
+
+
+def test_since_with_damaged_and_removed_recordings():
+    gate = past()
+    names = list(gate.recordings)
+    gate.recordings[names[0]] = (gate.recordings[names[0]][0], None)
+    item, text = gate.recordings[names[1]]
+    gate.recordings[names[1]] = (item, text[:-12] + b"\xff" * 12)
+    r = dvm(gate, "console", "patient", "--read-only", "--since", "2026-11-27T20:00:00Z", "--until", "live")
+    assert r.stdout == b"ee\r\nfive\r\nlive"
+    assert r.stderr.splitlines() == [b"dvm: what was recorded here has just been removed", b"dvm: 12 bytes lost",
+                                     b"dvm: a recording is damaged here"]
+    for bad in (b"", b"garbage\n", b'{"version": 2, "width": 80, "height": 24, "timestamp": -1}\n', b'{"version": 1}\n'):
+        gate = past()
+        gate.recordings[names[2]] = (gate.recordings[names[2]][0], bad)
+        r = dvm(gate, "console", "patient", "--read-only", "--since", "2026-11-27T20:00:20Z", "--until", "live")
+        assert r.stdout == b"live" and b"damaged" in r.stderr
+
+
+def test_timestamps():
+    stamped = [b"2026-11-27T20:00:01.000Z one\r", b"2026-11-27T20:00:02.500Z two\r", b"2026-11-27T20:00:02.500Z three\r",
+               b"2026-11-27T20:00:12.000Z four\r", b"2026-11-27T20:00:21.000Z five\r"]
+    r = dvm(past(), "console", "patient", "--read-only", "--timestamps", "--until", "live")
+    *lines, last = r.stdout.split(b"\n")
+    assert lines == stamped and re.fullmatch(rb"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z live", last)
+    r = dvm(past(), "console", "patient", "--read-only", "--timestamps", "--grep", "^t|live", "--until", "live")
+    *lines, last = r.stdout.split(b"\n")
+    assert lines == stamped[1:3] and last.endswith(b"Z live")
+
+    def scene(t):
+        assert t.accept(start=500)[1] == LIVE
+        t.data(b"li")
+        t.data(b"ve\r\nend")
+        t.wait_end()
+
+    gate = Gate(scene)
+    r = dvm(gate, "console", "patient", "--read-only", "--live", "--timestamps", "--until", "end")
+    assert re.fullmatch(rb"\S+Z live\r\n\S+Z end", r.stdout) and not gate.recordings
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--since", "yesterday"), ("--since", "10m", "--live"), ("--since", "10m", "--from", "7"), ("--since", "10m", "--history"),
+    ("--since", "10m", "--offset"), ("--since", "2026-13-01T00:00:00Z"), ("--since", "")])
+def test_since_that_is_refused(arguments):
+    r = dvm(Gate(), "console", "patient", *arguments)
+    assert r.returncode == 2 and b"--since" in r.stderr and not r.stdout, r
 
 
 def test_gaps_are_said():

@@ -241,6 +241,10 @@ def test_history_outlives_the_emulator(cloud, guest):
     for kept in (history(cloud, guest), recorded(cloud, guest)):
         assert "\nbefore-the-kill" in kept
         assert boots(kept[kept.rindex("\nbefore-the-kill"):]) == 1
+    since = cloud.dvm("console", guest.name, "--read-only", "--since", "1h", "--timestamps", "--timeout", 2).stdout
+    times = re.findall(r"(?m)^(20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ", since)
+    assert re.search(r"(?m)^\S+Z before-the-kill", since) and boots(since) >= 2
+    assert len(times) == len(since.splitlines()) and times == sorted(times)
 
 
 def test_history_outlives_another_backend(cloud, guest):
