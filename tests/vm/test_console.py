@@ -8,6 +8,7 @@ import os
 import pty
 import random
 import re
+import signal
 import struct
 import subprocess
 import termios
