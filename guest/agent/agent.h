@@ -27,7 +27,8 @@
 #include "ssh.h"
 
 struct options {
-	int fd;		      /* -1: find the virtio port */
+	int fd;		      /* a stream to the relay; -1: the virtio port */
+	int port;	      /* the virtio port, open; -1: find it and await the host */
 	const char *ssh_exec; /* NULL: dropbear */
 	const char *run_dir;
 	bool apply; /* change the machine we run on: host name, clock, entropy, keys */

@@ -10,16 +10,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/random.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "entropy.h"
 #include "file.h"
 #include "hostkey.h"
 #include "log.h"
@@ -127,26 +126,6 @@ static int apply_clock(const struct config *c)
 	return clock_settime(CLOCK_REALTIME, &to) < 0 ? -errno : 0;
 }
 
-static int apply_seed(const struct config *c)
-{
-	struct {
-		int entropy_count, buf_size;
-		uint8_t bytes[CONFIG_SEED_BYTES];
-	} pool = { .entropy_count = CONFIG_SEED_BYTES * 8, .buf_size = CONFIG_SEED_BYTES };
-	_cleanup_close_ int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-	int r = 0;
-
-	if (fd < 0) {
-		return -errno;
-	}
-	memcpy(pool.bytes, c->seed, sizeof(pool.bytes));
-	if (ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0) {
-		r = -errno;
-	}
-	explicit_bzero(&pool, sizeof(pool));
-	return r;
-}
-
 static void report(const char *what, int r)
 {
 	if (r < 0) {
@@ -161,7 +140,7 @@ static void identity_apply_take(struct identity *id, struct config *c)
 	int r;
 
 	if (apply && c->has_seed) {
-		report("random seed", apply_seed(c));
+		report("random seed", entropy_add(c->seed, sizeof(c->seed)));
 	}
 	explicit_bzero(c->seed, sizeof(c->seed));
 	if (apply && c->clock) {

@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "await.h"
 #include "cleanup.h"
 #include "file.h"
 #include "log.h"
 #include "parse.h"
+#include "supervise.h"
 
 static struct agent agent;
 
@@ -89,7 +91,9 @@ static int agent_run(struct agent *a)
 		r = signals_init(a);
 	}
 	if (r == 0) {
-		r = port_init(&a->port, a, a->options.fd);
+		bool inherited = a->options.fd >= 0;
+
+		r = port_init(&a->port, a, inherited ? a->options.fd : a->options.port, inherited);
 	}
 	if (r == 0) {
 		r = identity_init(&a->identity, a);
@@ -112,37 +116,55 @@ static int agent_run(struct agent *a)
 
 static void usage(FILE *to)
 {
-	fputs("usage: agent [--fd N] [--ssh-exec COMMAND] [--run DIR] [--no-config-apply]\n"
+	fputs("usage: agent [--fd N | --port N] [--ssh-exec COMMAND] [--run DIR] "
+	      "[--no-config-apply]\n"
 	      "  --fd N              speak on the open fd N instead of the virtio port " PORT_NAME
 	      "\n"
+	      "  --port N            the virtio port is the open fd N\n"
 	      "  --ssh-exec COMMAND  what serves a connection, instead of dropbear\n"
 	      "  --run DIR           sockets and keys (default: /run/dvm)\n"
 	      "  --no-config-apply   change nothing of this machine (host name, clock, devices)\n",
 	      to);
 }
 
+static int open_fd(const char *option, const char *text, int *ret)
+{
+	uint32_t fd;
+
+	if (parse_u32(text, &fd) < 0 || fcntl((int)fd, F_GETFD) < 0) {
+		log_err("%s %s: not an open file", option, text);
+		return -EINVAL;
+	}
+	fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+	*ret = (int)fd;
+	return 0;
+}
+
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
 		{ "fd", required_argument, NULL, 'f' },
+		{ "port", required_argument, NULL, 'p' },
 		{ "ssh-exec", required_argument, NULL, 's' },
 		{ "run", required_argument, NULL, 'r' },
 		{ "no-config-apply", no_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	uint32_t fd;
 	int c;
 
-	*o = (struct options){ .fd = -1, .run_dir = "/run/dvm", .apply = true };
+	*o = (struct options){ .fd = -1, .port = -1, .run_dir = "/run/dvm", .apply = true };
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) >= 0) {
 		switch (c) {
 		case 'f':
-			if (parse_u32(optarg, &fd) < 0 || fcntl((int)fd, F_GETFD) < 0) {
-				log_err("--fd %s: not an open file", optarg);
+			if (open_fd("--fd", optarg, &o->fd) < 0) {
 				return -EINVAL;
 			}
-			o->fd = (int)fd;
+			break;
+		case 'p':
+			if (open_fd("--port", optarg, &o->port) < 0) {
+				return -EINVAL;
+			}
 			break;
 		case 's':
 			o->ssh_exec = optarg;
@@ -168,6 +190,25 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return 0;
 }
 
+/* Returns with the port open; as a process that has just begun, if it had to wait. `name`: the
+ * program's path, as init gave it. */
+static int await_session(struct options *o, char *name)
+{
+	char number[16];
+	char *argv[] = { name, (char *)"--port", number, NULL };
+	bool waited = false;
+	int r;
+
+	r = await_host(&o->port, &waited);
+	if (r < 0 || !waited) {
+		return r;
+	}
+	snprintf(number, sizeof(number), "%d", o->port);
+	fcntl(o->port, F_SETFD, 0);
+	execv(name, argv);
+	return -errno;
+}
+
 int main(int argc, char **argv)
 {
 	int r;
@@ -178,8 +219,12 @@ int main(int argc, char **argv)
 		return r > 0 ? 0 : 2;
 	}
 	log_info("started");
-	if (agent.options.fd >= 0) {
-		fcntl(agent.options.fd, F_SETFD, FD_CLOEXEC);
+	if (agent.options.fd < 0 && agent.options.port < 0) {
+		r = await_session(&agent.options, argv[0]);
+		if (r < 0) {
+			log_err("port " PORT_NAME ": %s", strerror(-r));
+			return AGENT_EXIT_POWEROFF;
+		}
 	}
 	r = agent_run(&agent);
 	if (r < 0) {

@@ -28,10 +28,8 @@
 #define OUTPUT_MAX_BYTES (1024 * 1024)
 #define READ_BYTES 65536
 #define READS_PER_TURN 8 /* then the others get a turn */
-#define RETRY_MIN (20 * USEC_PER_MSEC)
 
-/* Opens the device whose port has our name. -ENOENT while there is none. */
-static int port_find(void)
+int port_find(void)
 {
 	static const char sys[] = "/sys/class/virtio-ports";
 	struct dirent *entry;
@@ -61,11 +59,25 @@ static int port_find(void)
 	return fd;
 }
 
-static bool hung_up(struct port *p)
+static short port_poll(int fd)
 {
-	struct pollfd pollfd = { .fd = p->source.fd, .events = POLLIN };
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 
-	return poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLHUP) && !(pollfd.revents & POLLIN);
+	return poll(&pollfd, 1, 0) > 0 ? pollfd.revents : 0;
+}
+
+/* A port whose host's side is closed polls as hung up and, since a read does not block, mostly as
+ * readable. */
+bool port_host_is_there(int fd)
+{
+	return !(port_poll(fd) & POLLHUP);
+}
+
+static bool hung_up(const struct port *p)
+{
+	short events = port_poll(p->source.fd);
+
+	return (events & POLLHUP) && !(events & POLLIN);
 }
 
 static void port_disconnected(struct port *p)
@@ -144,27 +156,8 @@ static void port_ready(struct source *s, uint32_t events)
 	}
 }
 
-static void port_open(struct timer *t)
-{
-	struct port *p = container_of(t, struct port, retry);
-	int fd = port_find();
-
-	if (fd < 0) {
-		if (fd != -ENOENT) {
-			log_warn("port %s: %s, trying again", PORT_NAME, strerror(-fd));
-		}
-		timer_arm(&p->agent->loop, t, RETRY_MIN);
-		return;
-	}
-	source_init_take(&p->source, &p->agent->loop, fd, port_ready);
-	p->connected = !hung_up(p);
-}
-
 void port_prepare(struct port *p)
 {
-	if (p->source.fd < 0) {
-		return;
-	}
 	if (p->connected) {
 		port_write(p);
 	}
@@ -215,33 +208,27 @@ static const struct tunnel_link_ops link_ops = {
 	.closed = chan_on_closed,
 };
 
-int port_init(struct port *p, struct agent *a, int fd)
+int port_init(struct port *p, struct agent *a, int fd, bool inherited)
 {
 	int r;
 
-	*p = (struct port){ .agent = a, .source.fd = -1 };
-	timer_init(&p->retry, port_open);
+	*p = (struct port){ .agent = a, .source.fd = -1, .inherited = inherited };
 	r = tunnel_link_new(TUNNEL_LISTENER, &link_ops, p, OUTPUT_MAX_BYTES, &p->link);
 	if (r < 0) {
 		return r;
 	}
 	tunnel_link_set_portlike(p->link);
-	if (fd >= 0) {
-		r = fd_set_nonblock(fd);
-		if (r < 0) {
-			return r;
-		}
-		p->inherited = p->connected = true;
-		source_init_take(&p->source, &a->loop, fd, port_ready);
-	} else {
-		port_open(&p->retry);
+	r = fd_set_nonblock(fd);
+	if (r < 0) {
+		return r;
 	}
+	source_init_take(&p->source, &a->loop, fd, port_ready);
+	p->connected = inherited || !hung_up(p);
 	return 0;
 }
 
 void port_fini(struct port *p)
 {
-	timer_cancel(&p->retry);
 	source_close(&p->source);
 	p->link = tunnel_link_free(p->link);
 }
