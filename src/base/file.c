@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "parse.h"
+
+#define COPY_BYTES ((size_t)1 << 30)
 
 #define DIR_DEPTH_MAX 64
 
@@ -168,6 +171,21 @@ static int mkdir_if_missing(const char *path, mode_t mode)
 		return -errno;
 	}
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int file_copy(int from, int to)
+{
+	for (;;) {
+		ssize_t n = copy_file_range(from, NULL, to, NULL, COPY_BYTES, 0);
+
+		if (n < 0 &&
+		    (errno == EXDEV || errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS)) {
+			n = sendfile(to, from, NULL, COPY_BYTES);
+		}
+		if (n <= 0) {
+			return n < 0 ? -errno : 0;
+		}
+	}
 }
 
 int dir_make(const char *path, mode_t mode)

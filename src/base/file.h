@@ -10,6 +10,9 @@
 int file_read(const char *path, size_t max_bytes, char **ret, size_t *ret_len) _must_check_;
 /* Temporary file in the same folder, fsync, rename, fsync of the folder. */
 int file_write_atomic(const char *path, const void *p, size_t len, mode_t mode) _must_check_;
+/* Appends what `from` has from its offset on to `to`, inside the kernel, sharing blocks where the
+ * file system can. */
+int file_copy(int from, int to) _must_check_;
 /* mkdir -p; existing folders keep their mode. */
 int dir_make(const char *path, mode_t mode) _must_check_;
 /* Removes a folder and all in it without following links; missing is fine. */

@@ -145,10 +145,11 @@ json_t *fake_domain_json(const struct fake_domain *d)
 					 disk->serial, "size_bytes", (json_int_t)disk->size_bytes,
 					 "readonly", disk->readonly, "cdrom", disk->cdrom));
 	}
-	return json_pack("{sssssssssssssisisiso}", "uuid", d->uuid, "name", d->name, "state",
+	return json_pack("{sssssssssssssbsisisiso}", "uuid", d->uuid, "name", d->name, "state",
 			 domain_state_name(d->state), "session", d->session, "image", d->image,
-			 "owner", d->owner, "run", (int)(d->state == DOMAIN_OFF ? 0 : d->run),
-			 "memory_mib", (int)d->memory_mib, "vcpus", (int)d->vcpus, "disks", disks);
+			 "owner", d->owner, "from_memory", d->from_memory, "run",
+			 (int)(d->state == DOMAIN_OFF ? 0 : d->run), "memory_mib",
+			 (int)d->memory_mib, "vcpus", (int)d->vcpus, "disks", disks);
 }
 
 /* --- console

@@ -98,6 +98,7 @@ struct fake_domain {
 	/* a D-VM */
 	char session[DVM_SESSION_MAX + 1];
 	char image[65], owner[DVM_OWNER_MAX + 1];
+	bool from_memory; /* started from a memory image */
 	struct fake_port tunnel;
 	pid_t agent_pid;
 	int agent_fd, agent_far_fd; /* the port: our end and the agent's */

@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "fakevirt.h"
+#include "file.h"
 #include "parse.h"
 
 struct call {
@@ -179,6 +180,51 @@ static int domain_keys(struct call *c)
 	return d ? 0 : -EREMOTEIO;
 }
 
+/* What stands in a memory image: all that a D-VM must be like to start from it. */
+static char *memory_text(const struct fake_domain *d)
+{
+	return strf("memory of %s %u MiB %u\n", d->image, d->memory_mib, d->vcpus);
+}
+
+/* `path`: "" to boot. */
+static int memory_check(struct fake_domain *d, const char *path, struct fault *fault)
+{
+	_cleanup_free_ char *wanted = memory_text(d), *text = NULL;
+	size_t len;
+
+	d->from_memory = path[0];
+	if (path[0] &&
+	    (!wanted || file_read(path, 4096, &text, &len) < 0 || strcmp(text, wanted) != 0)) {
+		return fault_set(fault, FAULT_HYPERVISOR_FAILED,
+				 "The debug VM could not be started from its memory image");
+	}
+	return 0;
+}
+
+static int dvm_settled(struct call *c)
+{
+	const struct fake_domain *d = param_dvm(c);
+
+	c->result = d ? json_pack("{sb}", "settled", d->agent_pid > 0) : NULL;
+	return d ? 0 : -EREMOTEIO;
+}
+
+static int dvm_save(struct call *c)
+{
+	struct fake_domain *d = param_dvm(c);
+	_cleanup_free_ char *text = d ? memory_text(d) : NULL;
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (!text || file_write_atomic(param(c, "path"), text, strlen(text), 0600) < 0) {
+		return fault_set(&c->fault, FAULT_HYPERVISOR_FAILED,
+				 "The debug VM's memory image could not be saved");
+	}
+	fake_domain_off(d, DOMAIN_EVENT_STOPPED);
+	return 0;
+}
+
 static int dvm_create(struct call *c)
 {
 	_cleanup_free_ char *name = strf("dvm-%s", param(c, "session"));
@@ -199,7 +245,10 @@ static int dvm_create(struct call *c)
 	strcpy(d->owner, param(c, "owner"));
 	d->memory_mib = (unsigned)json_integer_value(json_object_get(c->params, "memory_mib"));
 	d->vcpus = (unsigned)json_integer_value(json_object_get(c->params, "vcpus"));
-	r = fake_dvm_start(d, &c->fault);
+	r = memory_check(d, param(c, "memory"), &c->fault);
+	if (r == 0) {
+		r = fake_dvm_start(d, &c->fault);
+	}
 	if (r < 0) {
 		fake_domain_free(d);
 	}
@@ -353,6 +402,8 @@ static const struct {
 	{ "dvm.port.detach", dvm_port_detach },
 	{ "dvm.port.open", dvm_port_open },
 	{ "dvm.resume", dvm_resume },
+	{ "dvm.save", dvm_save },
+	{ "dvm.settled", dvm_settled },
 	{ "dvm.tunnel", dvm_tunnel },
 	{ "events.subscribe", events_subscribe },
 	{ "hello", hello },

@@ -334,7 +334,7 @@ int domain_xml_read_port(const char *xml, enum vm_port port, struct console_plac
 	return r;
 }
 
-int domain_xml_read_tunnel(const char *xml, char **ret_path)
+int domain_xml_read_tunnel(const char *xml, char **ret_path, bool *ret_open)
 {
 	_cleanup_doc_ xmlDoc *doc = NULL;
 	xmlNode *root;
@@ -347,13 +347,15 @@ int domain_xml_read_tunnel(const char *xml, char **ret_path)
 	}
 	root = child(root, "devices");
 	for (const xmlNode *node = root ? root->children : NULL; node; node = node->next) {
-		char name[64];
+		char name[64], state[16];
 
 		if (!node_is(node, "channel")) {
 			continue;
 		}
 		attr_field(child(node, "target"), "name", name, sizeof(name));
+		attr_field(child(node, "target"), "state", state, sizeof(state));
 		if (strcmp(name, DVM_TUNNEL_CHANNEL) == 0) {
+			*ret_open = strcmp(state, "connected") == 0;
 			r = attr_copy(child(node, "source"), "path", &path);
 			if (r < 0 || path) {
 				break;

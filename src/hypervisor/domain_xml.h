@@ -55,8 +55,9 @@ int domain_xml_dvm_port(const struct dvm_port *port, const char *path, char **re
 /* The element with that socket, as it stands, and where the guest finds it; -ENOENT. */
 int domain_xml_read_dvm_port(const char *xml, const char *path, char **ret_xml,
 			     char ret_place[DVM_PORT_PLACE_MAX + 1]) _must_check_;
-/* A D-VM's tunnel socket; -ENOENT if the XML has none. */
-int domain_xml_read_tunnel(const char *xml, char **ret_path) _must_check_;
+/* A D-VM's tunnel socket, and whether its agent has the other end open; -ENOENT if the XML has
+ * none. */
+int domain_xml_read_tunnel(const char *xml, char **ret_path, bool *ret_open) _must_check_;
 /* The <disk> element with that serial, as it stands, for detaching; -ENOENT. */
 int domain_xml_read_disk(const char *xml, const char *serial, char **ret_disk_xml) _must_check_;
 /* First of vda … vdz, vdaa … that no disk in `info` has. */

@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "file.h"
 #include "hypervisor.h"
+#include "parse.h"
 #include "rpc.h"
 #include "rpc_peer.h"
 #include "unix.h"
@@ -303,12 +304,21 @@ static int fake_port_open(struct hypervisor *hv, const char *domain, enum vm_por
 	return r;
 }
 
+static int fake_dvm_shape(struct hypervisor *hv, const struct dvm_spec *spec, char **ret,
+			  struct fault *fault)
+{
+	*ret = strf("fake %s %u %u %zu", spec->image, spec->memory_mib, spec->vcpus,
+		    spec->n_layers);
+	return *ret ? 0 : fault_set(fault, FAULT_INTERNAL, "Out of memory");
+}
+
 static int fake_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault)
 {
 	return fake_call(hv, "dvm.create",
-			 json_pack("{sssssssisi}", "session", spec->session, "image", spec->image,
-				   "owner", spec->owner, "memory_mib", (int)spec->memory_mib,
-				   "vcpus", (int)spec->vcpus),
+			 json_pack("{sssssssisiss?}", "session", spec->session, "image",
+				   spec->image, "owner", spec->owner, "memory_mib",
+				   (int)spec->memory_mib, "vcpus", (int)spec->vcpus, "memory",
+				   spec->memory),
 			 NULL, fault);
 }
 
@@ -321,6 +331,24 @@ static int fake_dvm_get(struct hypervisor *hv, const char *session, struct domai
 			struct fault *fault)
 {
 	return info_call(hv, "dvm.get", json_pack("{ss}", "session", session), ret, fault);
+}
+
+static int fake_dvm_settled(struct hypervisor *hv, const char *session, bool *ret,
+			    struct fault *fault)
+{
+	json_auto_t *result = NULL;
+	int r;
+
+	r = fake_call(hv, "dvm.settled", json_pack("{ss}", "session", session), &result, fault);
+	*ret = json_is_true(json_object_get(result, "settled"));
+	return r;
+}
+
+static int fake_dvm_save(struct hypervisor *hv, const char *session, const char *path,
+			 struct fault *fault)
+{
+	return fake_call(hv, "dvm.save", json_pack("{ssss}", "session", session, "path", path),
+			 NULL, fault);
 }
 
 static int fake_dvm_resume(struct hypervisor *hv, const char *session, struct fault *fault)
@@ -531,7 +559,10 @@ const struct hypervisor_ops hypervisor_fake = {
 	.screenshot = fake_screenshot,
 	.keys_press = fake_keys_press,
 	.port_open = fake_port_open,
+	.dvm_shape = fake_dvm_shape,
 	.dvm_create = fake_dvm_create,
+	.dvm_settled = fake_dvm_settled,
+	.dvm_save = fake_dvm_save,
 	.dvm_destroy = fake_dvm_destroy,
 	.dvm_get = fake_dvm_get,
 	.dvm_resume = fake_dvm_resume,

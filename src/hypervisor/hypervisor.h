@@ -132,6 +132,7 @@ struct dvm_spec {
 	const char *firmware;			 /* NULL: the hypervisor's own */
 	struct dvm_layer layers[DVM_LAYERS_MAX]; /* the root first */
 	size_t n_layers;
+	const char *memory; /* a memory image of the same shape, which is used up; NULL: it boots */
 	const char *log_path; /* serial console, for the operator */
 	uid_t uid;	      /* user of the emulator; 0: the hypervisor's choice */
 	gid_t gid;
@@ -239,8 +240,19 @@ struct hypervisor_ops {
 	int (*port_open)(struct hypervisor *hv, const char *domain, enum vm_port port,
 			 struct console *ret, struct fault *fault);
 
+	/* What two D-VMs have in common when one can start from a memory image of the other; free
+	 * with free(). */
+	int (*dvm_shape)(struct hypervisor *hv, const struct dvm_spec *spec, char **ret,
+			 struct fault *fault);
 	/* Fine when it exists already. */
 	int (*dvm_create)(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault);
+	/* Whether its agent has come up and waits for the host. */
+	int (*dvm_settled)(struct hypervisor *hv, const char *session, bool *ret,
+			   struct fault *fault);
+	/* Writes what it holds in memory to a new file, a memory image; the D-VM is gone then.
+	 * FAULT_DISK_FULL is told as FAULT_HYPERVISOR_FAILED. */
+	int (*dvm_save)(struct hypervisor *hv, const char *session, const char *path,
+			struct fault *fault);
 	/* Fine when there is none. */
 	int (*dvm_destroy)(struct hypervisor *hv, const char *session, struct fault *fault);
 	/* FAULT_DVM_LOST when there is none. A started D-VM runs; one found paused is resumed. */

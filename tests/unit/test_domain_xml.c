@@ -26,6 +26,7 @@ static const struct dvm_spec spec = {
 
 static void dvm_is_read_back(void **state)
 {
+	bool connected;
 	_cleanup_free_ char *xml = NULL, *path = NULL;
 	struct domain_info info;
 	struct console_place place;
@@ -45,7 +46,7 @@ static void dvm_is_read_back(void **state)
 	assert_int_equal(domain_free_dev(&info, dev), 0);
 	assert_string_equal(dev, "vdc");
 	/* the path is libvirt's to choose */
-	assert_int_equal(domain_xml_read_tunnel(xml, &path), -ENOENT);
+	assert_int_equal(domain_xml_read_tunnel(xml, &path, &connected), -ENOENT);
 	assert_non_null(strstr(xml, "<kernel>/img/a&amp;b/kernel</kernel>"));
 	assert_non_null(strstr(xml, "&lt;y&gt;"));
 	assert_non_null(
@@ -135,14 +136,21 @@ static void disk_element_and_metadata(void **state)
 		"dev='vdb'/><serial>t0-vdb</serial>"
 		"</disk><channel><source path='/t'/><target name='org.dvm.tunnel.0'/></channel>"
 		"</devices></domain>";
-	_cleanup_free_ char *disk = NULL, *path = NULL;
+	static const char waiting[] =
+		"<domain><devices><channel><source path='/u'/>"
+		"<target name='org.dvm.tunnel.0' state='connected'/></channel></devices></domain>";
+	_cleanup_free_ char *disk = NULL, *path = NULL, *other_path = NULL;
 	char session[DVM_SESSION_MAX + 1], owner[DVM_OWNER_MAX + 1];
+	bool connected;
 
 	assert_int_equal(domain_xml_read_disk(xml, "t0-vdb", &disk), 0);
 	assert_non_null(strstr(disk, "/dev/x"));
 	assert_int_equal(domain_xml_read_disk(xml, "t0-vdc", &disk), -ENOENT);
-	assert_int_equal(domain_xml_read_tunnel(xml, &path), 0);
+	assert_int_equal(domain_xml_read_tunnel(xml, &path, &connected), 0);
 	assert_string_equal(path, "/t");
+	assert_false(connected);
+	assert_int_equal(domain_xml_read_tunnel(waiting, &other_path, &connected), 0);
+	assert_true(connected);
 	assert_int_equal(domain_xml_read_metadata("<dvm:session xmlns:dvm='urn:dvm:domain:1' "
 						  "id='s-1' owner='ab'/>",
 						  session, owner),
@@ -150,7 +158,7 @@ static void disk_element_and_metadata(void **state)
 	assert_string_equal(session, "s-1");
 	assert_string_equal(owner, "ab");
 	assert_int_equal(domain_xml_read_metadata("<x/>", session, owner), -EBADMSG);
-	assert_int_equal(domain_xml_read_tunnel("<domain", &path), -EBADMSG);
+	assert_int_equal(domain_xml_read_tunnel("<domain", &path, &connected), -EBADMSG);
 }
 
 static void port_read_as(const char *xml, enum vm_port port, enum console_backend backend,

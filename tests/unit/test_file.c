@@ -162,6 +162,39 @@ static void nonblocking(void **state)
 	assert_int_equal(write_all(fds[1], "abc", 3), -EBADF);
 }
 
+static void copies_the_rest_of_a_file(void **state)
+{
+	size_t n = 3 * 1024 * 1024 + 17, len;
+	char *bytes = malloc(n), *text;
+	int from, to;
+
+	assert_non_null(bytes);
+	for (size_t i = 0; i < n; i++) {
+		bytes[i] = (char)(i * 31 >> 3);
+	}
+	assert_int_equal(file_write_atomic(at("from"), bytes, n, 0600), 0);
+	from = open(at("from"), O_RDONLY);
+	to = open(at("to"), O_WRONLY | O_CREAT, 0600);
+	assert_true(from >= 0 && to >= 0);
+	assert_int_equal(lseek(from, 17, SEEK_SET), 17);
+	assert_int_equal(file_copy(from, to), 0);
+	close(to);
+	assert_int_equal(file_read(at("to"), n, &text, &len), 0);
+	assert_int_equal(len, n - 17);
+	assert_memory_equal(text, bytes + 17, len);
+	free(text);
+	/* to another file system, too */
+	to = open("/dev/shm", O_TMPFILE | O_RDWR, 0600);
+	assert_true(to >= 0);
+	assert_int_equal(lseek(from, 0, SEEK_SET), 0);
+	assert_int_equal(file_copy(from, to), 0);
+	assert_int_equal(lseek(to, 0, SEEK_END), n);
+	close(to);
+	assert_int_equal(file_copy(from, -1), -EBADF);
+	close(from);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +206,7 @@ int main(void)
 		cmocka_unit_test(removes_without_following_links),
 		cmocka_unit_test(depth_has_a_limit),
 		cmocka_unit_test(nonblocking),
+		cmocka_unit_test(copies_the_rest_of_a_file),
 	};
 
 	return cmocka_run_group_tests(tests, folder_make, folder_remove);

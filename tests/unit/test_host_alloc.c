@@ -44,10 +44,11 @@ static int read_domain(void)
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
 	_cleanup_(console_place_fini) struct console_place place = { 0 };
 	_cleanup_free_ char *path = NULL, *disk = NULL;
+	bool connected;
 	int r = domain_xml_read(xml, &info, &place);
 
 	if (r == 0) {
-		r = domain_xml_read_tunnel(xml, &path);
+		r = domain_xml_read_tunnel(xml, &path, &connected);
 	}
 	if (r == 0) {
 		r = domain_xml_read_disk(xml, "t0-vda", &disk);
