@@ -41,6 +41,9 @@ static char *raw_text(const json_t *event)
 	if (strcmp(type, "session.progress") == 0 && step) {
 		return join(step, json_text(data, "detail"));
 	}
+	if (strcmp(type, "session.host-key") == 0) {
+		return strdup("The debug VM was started anew: it has another host key");
+	}
 	if (strcmp(type, "attachment.state") == 0) {
 		text = attachment_text(data);
 	}

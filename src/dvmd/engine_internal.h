@@ -78,5 +78,7 @@ int reconcile_init(struct engine *e) _must_check_;
 void reconcile(struct engine *e);
 /* In a while: something could not be recorded or undone. */
 void reconcile_soon(struct engine *e);
+/* What the host says a session's D-VM has as its key; another one than before is recorded. */
+void engine_host_key(struct engine *e, const char *session, const char *key);
 /* The host is away: what was asked is void. */
 void reconcile_stop(struct engine *e);

@@ -2,6 +2,7 @@
 /* What dvm-hostd and the cloud notice, as events of sessions. */
 #include <string.h>
 
+#include "cleanup.h"
 #include "cloud.h"
 #include "engine_internal.h"
 #include "events.h"
@@ -74,6 +75,45 @@ static void note(struct engine *e, const char *type, const char *session, json_t
 	events_committed(e->d->events);
 }
 
+/* A D-VM that was started anew, by its user or to have a disk let go, has made itself another key.
+ * Its own channel tells it, so whoever trusted the first may trust this one. */
+void engine_host_key(struct engine *e, const char *session, const char *key)
+{
+	struct dvmd *d = e->d;
+	_cleanup_(store_tx_end) struct store_tx tx = { 0 };
+	struct session_row row;
+	struct fault fault = { 0 };
+	int r;
+
+	if (store_session_get(d->store, session, &row, &fault) < 0) {
+		return;
+	}
+	if (row.host_key[0] && strcmp(row.host_key, key) != 0 &&
+	    strlen(key) < sizeof(row.host_key)) {
+		strcpy(row.host_key, key);
+		r = store_tx_begin(&tx, d->store, &fault);
+		if (r == 0) {
+			r = store_session_update(d->store, &row, &fault);
+		}
+		if (r == 0) {
+			r = events_add(d->events, "session.host-key", session, NULL, row.project,
+				       json_pack("{s:s}", "host_key", key), &fault);
+		}
+		if (r == 0) {
+			r = store_tx_commit(&tx, &fault);
+		}
+		if (r == 0) {
+			events_committed(d->events);
+			log_info("%s: its D-VM was started anew and has another host key", session);
+		} else {
+			log_warn("%s: its new host key cannot be recorded: %s, looking again",
+				 session, fault.message);
+			reconcile_soon(e);
+		}
+	}
+	session_row_fini(&row);
+}
+
 /* The relay of a VM's console and display is another one: the session that has the VM links to it
  * anew. */
 static void console_back(struct engine *e, const char *vm)
@@ -140,6 +180,8 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 		post_or_reconcile(e, session, SESSION_EV_RESUME, NULL);
 	} else if (strcmp(method, "relay.back") == 0 && vm) {
 		console_back(e, vm);
+	} else if (strcmp(method, "dvm.key") == 0 && session && text_of(params, "host_key")) {
+		engine_host_key(e, session, text_of(params, "host_key"));
 	} else if (strcmp(method, "session.progress") == 0 && session) {
 		const char *step = text_of(params, "step"), *detail = text_of(params, "detail");
 

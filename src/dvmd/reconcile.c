@@ -345,6 +345,9 @@ static void compare_session(struct engine *e, const struct session_row *row, con
 			post(e, row->id, SESSION_EV_RELAY_LOST, NULL);
 			return;
 		}
+		if (text_of(session, "host_key")) {
+			engine_host_key(e, row->id, text_of(session, "host_key"));
+		}
 		compare_attachments(e, row, session);
 	}
 	post(e, row->id, SESSION_EV_RESUME, NULL);

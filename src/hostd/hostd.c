@@ -271,6 +271,11 @@ static void on_relay_notice(struct relay *r, const char *method, const json_t *p
 
 	if (strcmp(method, "agent.up") == 0 || strcmp(method, "agent.failed") == 0) {
 		boots_check(h, name);
+		if (relay_agent(r) == RELAY_AGENT_UP && relay_host_key(r)) {
+			server_notify(h->server, "dvm.key",
+				      json_pack("{ssss}", "session", name, "host_key",
+						relay_host_key(r)));
+		}
 	} else if (strcmp(method, "hub.lost") == 0 || strcmp(method, "upstream.lost") == 0 ||
 		   strcmp(method, "port.lost") == 0 || strcmp(method, "agent.down") == 0) {
 		retry_later(h, r);

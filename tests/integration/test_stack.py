@@ -64,6 +64,32 @@ def stack():
         s.dvmd.stop()
 
 
+def test_dvm_started_anew_has_another_key(stack):
+    """Its user reboots it: the key it then makes is the one that is shown, also where nobody listened."""
+    session = stack.dvmd.create("patient")
+    first = stack.dvmd.wait_state(session, "ready", "failed")["host_key"]
+
+    def restart():
+        for key in (stack.host.folder / "fakevirt.d" / f"agent-{session}").glob("host_key*"):
+            key.unlink()
+        stack.host.fake.call("script.dvm_end", session=session, how="agent")
+
+    def key():
+        return stack.dvmd.ask("GET", f"/v1/sessions/{session}")["host_key"]
+
+    restart()
+    wait_for(lambda: key() != first, what="the new key")
+    second = key()
+    events = stack.dvmd.ask("GET", f"/v1/sessions/{session}/timeline")["items"]
+    assert [e["data"] for e in events if e["type"] == "session.host-key"] == [{"host_key": second}]
+    stack.dvmd.kill()
+    restart()
+    wait_for(lambda: (stack.host.session(session) or {}).get("host_key") not in (None, second), what="the third key")
+    stack.dvmd.start()
+    wait_for(lambda: key() not in (first, second), what="dvmd to hear of it")
+    stack.finish(session)
+
+
 def test_straight_way(stack):
     session = stack.dvmd.create("patient", stacks=["disk"], attach=["console", "disk", "serial1"])
     row = stack.dvmd.wait_state(session, "ready", "failed")
