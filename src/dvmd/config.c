@@ -8,7 +8,7 @@
 #include "ini.h"
 #include "parse.h"
 
-enum kind { KIND_UNSIGNED, KIND_COUNT, KIND_DURATION, KIND_TEXT };
+enum kind { KIND_UNSIGNED, KIND_COUNT, KIND_DURATION, KIND_SWITCH, KIND_TEXT };
 
 static const struct key {
 	const char *section, *name;
@@ -27,6 +27,7 @@ static const struct key {
 	KEY("dvm", "memory-mib", KIND_UNSIGNED, dvm_memory_mib, 64, 1048576),
 	KEY("dvm", "vcpus", KIND_UNSIGNED, dvm_vcpus, 1, 64),
 	KEY("dvm", "boot-timeout", KIND_DURATION, dvm_boot_timeout, 1, 3600),
+	KEY("dvm", "memory-images", KIND_SWITCH, dvm_memory_images, 0, 0),
 	KEY("dvm", "image", KIND_TEXT, image, 1, sizeof(((struct config *)0)->image) - 1),
 	KEY("record", "events-max", KIND_COUNT, events_max, 1000, 1000000000),
 	KEY("record", "events-age", KIND_DURATION, events_age, 3600, 315360000),
@@ -45,6 +46,7 @@ static const struct config defaults = {
 	.dvm_memory_mib = 256,
 	.dvm_vcpus = 1,
 	.dvm_boot_timeout = 60 * USEC_PER_SEC,
+	.dvm_memory_images = true,
 	.events_max = 100000,
 	.events_age = 90 * DAY,
 	.audit_max = 1000000,
@@ -77,6 +79,12 @@ static int set(struct config *c, const struct key *k, const char *value)
 			return -EINVAL;
 		}
 		*(usec_t *)at = duration;
+		return 0;
+	case KIND_SWITCH:
+		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0) {
+			return -EINVAL;
+		}
+		*(bool *)at = strcmp(value, "yes") == 0;
 		return 0;
 	case KIND_TEXT:
 		if (strlen(value) < k->min || strlen(value) > k->max) {

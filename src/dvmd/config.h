@@ -2,6 +2,8 @@
 /* STATE/dvm.ini as dvmd reads it. Every key has a default; an unknown one is an error. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "fault.h"
 
 struct config {
@@ -12,7 +14,8 @@ struct config {
 	/* [dvm] */
 	unsigned dvm_memory_mib, dvm_vcpus;
 	usec_t dvm_boot_timeout;
-	char image[80]; /* "": the newest */
+	bool dvm_memory_images; /* make them, for D-VMs to start from */
+	char image[80];		/* "": the newest */
 	/* [record] */
 	uint64_t events_max, audit_max;
 	usec_t events_age, audit_age;

@@ -23,5 +23,6 @@ struct dvmd {
 	struct engine *engine;
 	struct tickets *tickets;
 	unsigned n_screenshots; /* under way (screen_ops.h) */
+	unsigned n_prepares;	/* not begun yet (prepare.h) */
 	struct api *api;	/* HTTP, the ticket socket, the SSH door's (api.h) */
 };

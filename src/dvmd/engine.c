@@ -12,6 +12,7 @@
 #include "failpoint.h"
 #include "list.h"
 #include "log.h"
+#include "prepare.h"
 #include "view.h"
 
 #define RETRY_FIRST (100 * USEC_PER_MSEC)
@@ -380,6 +381,9 @@ static int transition(struct engine *e, struct session_row *row, enum session_ev
 		log_info("%s %s -> %s (%s)", row->id, session_state_name(from),
 			 session_state_name(t->next), session_event_name(event));
 		measure(e->d, row, from, since);
+		if (row->state == SESSION_READY && row->ready_at == row->state_at) {
+			prepare_like(e->d, row);
+		}
 		run_idle(run);
 	}
 	if (session_state_final(t->next)) {

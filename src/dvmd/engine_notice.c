@@ -7,6 +7,7 @@
 #include "engine_internal.h"
 #include "events.h"
 #include "log.h"
+#include "prepare.h"
 
 /* The disks of a fenced VM cannot be in two places: the D-VM has to let go. */
 void engine_vm_changed(struct engine *e, const struct vm_row *vm)
@@ -206,6 +207,7 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 		if (json_is_true(json_object_get(params, "up"))) {
 			log_info("the hypervisor is there");
 			reconcile(e);
+			prepare_default(e->d);
 		} else {
 			log_warn("the hypervisor is away");
 		}
@@ -217,6 +219,7 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 void engine_host_up(struct engine *e)
 {
 	reconcile(e);
+	prepare_default(e->d);
 }
 
 void engine_host_down(struct engine *e)

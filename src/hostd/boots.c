@@ -8,6 +8,7 @@
 
 #include "boots.h"
 #include "cleanup.h"
+#include "dvm.h"
 #include "list.h"
 #include "relay.h"
 
@@ -38,9 +39,13 @@ int boots_new(struct hostd *h, struct boots **ret)
 
 static void boot_finish(struct boot *boot, json_t *result, const struct fault *fault)
 {
+	boot->hostd->starting--;
 	list_del(&boot->link);
 	sd_event_source_disable_unref(boot->timer);
 	if (fault) {
+		if (fault->code == FAULT_DVM_TIMEOUT || fault->code == FAULT_DVM_LOST) {
+			dvm_suspect_start(boot->hostd, boot->session);
+		}
 		rpc_request_fault(boot->request, fault);
 	} else {
 		rpc_request_reply(boot->request, result);
@@ -101,6 +106,7 @@ void boots_wait_take(struct hostd *h, const char *session, const char *image, us
 
 	if (!boot || strlen(session) > DVM_SESSION_MAX || strlen(image) > 64) {
 		free(boot);
+		h->starting--;
 		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
 		rpc_request_fault(request, &fault);
 		return;

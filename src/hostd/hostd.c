@@ -9,10 +9,12 @@
 #include "boots.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "dvm.h"
 #include "file.h"
 #include "image.h"
 #include "log.h"
 #include "log_watch.h"
+#include "memory.h"
 #include "methods.h"
 #include "parse.h"
 #include "server.h"
@@ -92,6 +94,7 @@ static void loop_contact(void *arg)
 	log_info("hypervisor is %s", post->up ? "up" : "away");
 	server_notify(post->hostd->server, "hypervisor", json_pack("{sb}", "up", post->up));
 	if (post->up) {
+		dvm_tidy_start(post->hostd);
 		restore_all_start(post->hostd);
 	}
 	free(post);
@@ -354,7 +357,7 @@ int hostd_make_folders(struct hostd *h)
 	} folders[] = {
 		{ ".", 0711 },		{ "images", 0755 },  { "run", 0711 },
 		{ "run/relay", 0711 },	{ "run/dvm", 0700 }, { "consoles", 0700 },
-		{ "recordings", 0700 }, { "log", 0700 },
+		{ "recordings", 0700 }, { "log", 0700 },     { "memory", 0700 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
@@ -397,6 +400,7 @@ static int id_load(struct hostd *h)
 int hostd_open(struct hostd *h, const char *uri)
 {
 	_cleanup_free_ char *images = strf("%s/images", h->state);
+	_cleanup_free_ char *memory = strf("%s/memory", h->state);
 	struct fault fault;
 	int r;
 
@@ -406,6 +410,9 @@ int hostd_open(struct hostd *h, const char *uri)
 	}
 	if (r == 0) {
 		r = images ? image_store_new(images, &h->images) : -ENOMEM;
+	}
+	if (r == 0) {
+		r = memory ? memory_store_new(memory, h->images, &h->memory) : -ENOMEM;
 	}
 	if (r == 0) {
 		r = shots_new(&h->shots);
@@ -437,6 +444,7 @@ int hostd_open(struct hostd *h, const char *uri)
 void hostd_stop(struct hostd *h)
 {
 	h->stopping = true;
+	memory_store_stop(h->memory);
 	h->boots = boots_free(h->boots);
 	relays_close(h->relays);
 	if (h->ops_running == 0) {
@@ -454,6 +462,7 @@ void hostd_close(struct hostd *h)
 	h->log_watches = log_watches_free(h->log_watches);
 	h->relays = relays_free(h->relays);
 	h->server = server_free(h->server);
+	h->memory = memory_store_free(h->memory);
 	h->images = image_store_free(h->images);
 	h->shots = shots_free(h->shots);
 }

@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <systemd/sd-event.h>
 
 #include "config.h"
@@ -25,6 +26,7 @@
 struct relays;
 struct server;
 struct image_store;
+struct memory_store;
 struct boots;
 struct shots;
 struct log_watches;
@@ -39,6 +41,7 @@ struct hostd {
 	bool root;		    /* we may give processes users of their own */
 	struct hypervisor *hv;
 	struct image_store *images;
+	struct memory_store *memory;
 	struct shots *shots;
 	/* the rest belongs to the loop's thread */
 	struct relays *relays;
@@ -46,6 +49,7 @@ struct hostd {
 	struct boots *boots;
 	struct log_watches *log_watches;
 	unsigned ops_running;
+	atomic_uint starting; /* sessions whose D-VM is not ready yet; what can wait makes way */
 	bool stopping;
 };
 
@@ -53,6 +57,9 @@ struct hostd {
 #define RELAY_UID_FIRST 61184
 #define DVM_UID_FIRST 63352
 #define UIDS_EACH 2168
+/* The last D-VM's is for those that become memory images. */
+#define DVM_UIDS (UIDS_EACH - 1)
+#define DVM_UID_PREPARE (DVM_UID_FIRST + DVM_UIDS)
 /* Where we are root, dvm-gate is a user of its own, and comes in by its group. */
 #define GATE_GID 61183
 

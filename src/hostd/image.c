@@ -352,7 +352,7 @@ static void verified_add(struct image_store *s, const struct stat *st, const cha
 	pthread_mutex_unlock(&s->lock);
 }
 
-static int hash_fd(int fd, char ret_hex[65])
+int image_file_hash(int fd, char ret_hex[65])
 {
 	_cleanup_free_ uint8_t *block = malloc(1 << 20);
 	gnutls_hash_hd_t hash;
@@ -373,7 +373,7 @@ static int hash_fd(int fd, char ret_hex[65])
 	return 0;
 }
 
-static int file_verify(struct image_store *s, const struct image_file *file, struct fault *fault)
+int image_file_verify(struct image_store *s, const struct image_file *file, struct fault *fault)
 {
 	_cleanup_close_ int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	char what[128], hex[65];
@@ -390,7 +390,7 @@ static int file_verify(struct image_store *s, const struct image_file *file, str
 	if (verified_known(s, &st, file->sha256)) {
 		return 0;
 	}
-	if (hash_fd(fd, hex) < 0 || strcmp(hex, file->sha256) != 0) {
+	if (image_file_hash(fd, hex) < 0 || strcmp(hex, file->sha256) != 0) {
 		snprintf(what, sizeof(what), "%s has the wrong content", file->name);
 		return damaged(fault, what);
 	}
@@ -405,10 +405,10 @@ int image_verify(struct image_store *s, const struct image *image, struct fault 
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files) && r == 0; i++) {
-		r = files[i]->path ? file_verify(s, files[i], fault) : 0;
+		r = files[i]->path ? image_file_verify(s, files[i], fault) : 0;
 	}
 	for (size_t i = 0; i < image->n_stacks && r == 0; i++) {
-		r = file_verify(s, &image->stacks[i], fault);
+		r = image_file_verify(s, &image->stacks[i], fault);
 	}
 	return r;
 }

@@ -48,5 +48,10 @@ int image_find(struct image_store *s, const char *which, struct image *ret,
 /* Size and content of every file. What was verified is remembered until the file changes. */
 int image_verify(struct image_store *s, const struct image *image,
 		 struct fault *fault) _must_check_;
+/* The same for one file, which need not belong to an image. */
+int image_file_verify(struct image_store *s, const struct image_file *file,
+		      struct fault *fault) _must_check_;
+/* SHA-256 of the rest of an open file, in hex. */
+int image_file_hash(int fd, char ret_hex[65]) _must_check_;
 /* {"images":[…]} as in PROTOCOL.host; damaged ones are left out. */
 int image_list(struct image_store *s, json_t **ret, struct fault *fault) _must_check_;

@@ -8,9 +8,11 @@
 extern const struct op_method domain_methods[];	 /* host.*, domain.* */
 extern const struct op_method console_methods[]; /* console.* */
 extern const struct op_method image_methods[];	 /* image.* */
-extern const struct op_method session_methods[]; /* dvm.*, session.*, attach.console */
-extern const struct op_method disk_methods[];	 /* attach.disk, detach.disk */
-extern const struct op_method port_methods[];	 /* attach.port, detach.port */
+extern const struct op_method dvm_methods[];	 /* dvm.prepare */
+extern const struct op_method
+	session_methods[]; /* dvm.ensure, dvm.config, session.*, attach.console */
+extern const struct op_method disk_methods[]; /* attach.disk, detach.disk */
+extern const struct op_method port_methods[]; /* attach.port, detach.port */
 extern const struct op_method
 	display_methods[]; /* domain.screenshot, screenshot.read, domain.keys */
 extern const struct op_method stream_methods[]; /* stream.*, recording.* */

@@ -13,9 +13,8 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "dvm.h"
 #include "file.h"
-#include "hostinfo.h"
-#include "image.h"
 #include "log.h"
 #include "methods.h"
 #include "parse.h"
@@ -23,147 +22,9 @@
 #include "session_file.h"
 #include "stream_connect.h"
 
-/* Left to the host when a D-VM starts, besides the D-VM's own memory and the emulator's. */
-#define MEMORY_RESERVE_MIB 256
-#define EMULATOR_MIB 128
-
 static int no_memory(struct fault *fault)
 {
 	return fault_set(fault, FAULT_INTERNAL, "Out of memory");
-}
-
-/* --- the D-VM
- * -------------------------------------------------------------------------------------------- */
-
-static int enough_memory(unsigned memory_mib, struct fault *fault)
-{
-	uint64_t free_mib, total_mib;
-
-	if (host_memory(&free_mib, &total_mib) == 0 &&
-	    free_mib < (uint64_t)memory_mib + EMULATOR_MIB + MEMORY_RESERVE_MIB) {
-		fault_set(fault, FAULT_NO_CAPACITY,
-			  "There is not enough memory for a debug VM of %u MiB", memory_mib);
-		fault_hint(fault, "End another session, or ask for less memory.");
-		return -EREMOTEIO;
-	}
-	return 0;
-}
-
-static int add_layer(struct dvm_spec *spec, const char *name, const char *path, struct fault *fault)
-{
-	if (spec->n_layers == DVM_LAYERS_MAX) {
-		return fault_set(fault, FAULT_BAD_VALUE, "Too many stacks");
-	}
-	spec->layers[spec->n_layers++] = (struct dvm_layer){ .name = name, .path = path };
-	return 0;
-}
-
-/* `base` is in the root; the others are layers of their own where the image has one. */
-static int add_stacks(struct dvm_spec *spec, const struct image *image, const json_t *stacks,
-		      struct fault *fault)
-{
-	const json_t *stack;
-	size_t i;
-
-	json_array_foreach(stacks, i, stack)
-	{
-		const char *name = json_string_value(stack);
-		size_t at = 0;
-		int r;
-
-		while (at < image->n_stacks && strcmp(image->stack_names[at], name) != 0) {
-			at++;
-		}
-		if (at == image->n_stacks) {
-			if (strcmp(name, "base") == 0) {
-				continue;
-			}
-			fault_set(fault, FAULT_STACK_MISSING, "The D-VM image has no stack \"%s\"",
-				  name);
-			return -EREMOTEIO;
-		}
-		r = add_layer(spec, image->stacks[at].name, image->stacks[at].path, fault);
-		if (r < 0) {
-			return r;
-		}
-	}
-	return 0;
-}
-
-static int dvm_create(struct hostd *h, const char *session, const json_t *state,
-		      struct fault *fault)
-{
-	_cleanup_(image_fini) struct image image = { 0 };
-	_cleanup_free_ char *log_path = session_path(h, session, "console.log");
-	struct dvm_spec spec = {
-		.session = session,
-		.log_path = log_path,
-		.memory_mib = (unsigned)json_integer_value(json_object_get(state, "memory_mib")),
-		.vcpus = (unsigned)json_integer_value(json_object_get(state, "vcpus")),
-		.uid = (uid_t)json_integer_value(json_object_get(state, "uid")),
-	};
-	int r;
-
-	if (!log_path) {
-		return no_memory(fault);
-	}
-	spec.gid = spec.uid;
-	r = enough_memory(spec.memory_mib, fault);
-	if (r == 0) {
-		r = image_find(h->images, session_string(state, "image"), &image, fault);
-	}
-	if (r == 0) {
-		r = image_verify(h->images, &image, fault);
-	}
-	if (r < 0) {
-		return r;
-	}
-	spec.image = image.id;
-	spec.owner = h->id;
-	spec.kernel = image.kernel.path;
-	spec.firmware = image.firmware.path;
-	spec.initrd = image.initrd.path;
-	spec.cmdline = image.cmdline;
-	r = add_layer(&spec, image.root.name, image.root.path, fault);
-	if (r == 0) {
-		r = add_stacks(&spec, &image, json_object_get(state, "stacks"), fault);
-	}
-	if (r == 0) {
-		r = op_failpoint(fault, "hostd.dvm.verified");
-	}
-	return r < 0 ? r : h->hv->ops->dvm_create(h->hv, &spec, fault);
-}
-
-/* FAULT_DVM_LOST also for one that the hypervisor, killed while it started it, lists until it has
- * tidied up. */
-static int dvm_running(struct hostd *h, const char *session, struct fault *fault)
-{
-	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
-	int r = h->hv->ops->dvm_get(h->hv, session, &info, fault);
-
-	return r == 0 && info.state == DOMAIN_PAUSED ? h->hv->ops->dvm_resume(h->hv, session, fault)
-						     : r;
-}
-
-/* The D-VM runs afterwards. FAULT_DVM_LOST when it was there once and is not any more. */
-int session_dvm_need(struct hostd *h, const char *session, json_t *state, struct fault *fault)
-{
-	bool created = json_is_true(json_object_get(state, "created"));
-	int r;
-
-	r = dvm_running(h, session, fault);
-	if (r < 0 && fault->code == FAULT_DVM_LOST && !created) {
-		r = dvm_create(h, session, state, fault);
-		if (r == 0) {
-			r = op_failpoint(fault, "hostd.dvm.created");
-		}
-	}
-	/* Also where we died between the two. */
-	if (r == 0 && !created) {
-		json_object_set_new(state, "created", json_true());
-		r = session_save(h, session, state, fault);
-	}
-	return r;
 }
 
 /* --- bringing relay and D-VM together
@@ -361,7 +222,7 @@ static int restore_run(struct op *op)
 	}
 	r = relay_need(h, session, NULL, &op->fault);
 	if (r == 0) {
-		r = session_dvm_need(h, session, state, &op->fault);
+		r = dvm_need(h, session, state, &op->fault);
 	}
 	return r < 0 ? r : session_link(h, session, state, &op->fault);
 }

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Brings a session's relay and D-VM in line with session.json. For workers. */
+/* Brings a session's relay in line with session.json. For workers. */
 #pragma once
 
 #include <jansson.h>
 
 #include "hostd.h"
 
-/* The D-VM runs afterwards; notes in `state` and its file that it was made. FAULT_DVM_LOST when it
- * was there once and is not any more; FAULT_NO_CAPACITY, FAULT_IMAGE_DAMAGED, FAULT_STACK_MISSING.
- */
-int session_dvm_need(struct hostd *h, const char *session, json_t *state, struct fault *fault);
 /* Gives the relay whatever it lacks of what `state` says: the agent's port, consoles, recordings.
  */
 int session_link(struct hostd *h, const char *session, const json_t *state, struct fault *fault);

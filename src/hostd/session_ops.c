@@ -6,6 +6,7 @@
 
 #include "boots.h"
 #include "cleanup.h"
+#include "dvm.h"
 #include "file.h"
 #include "image.h"
 #include "methods.h"
@@ -14,30 +15,10 @@
 #include "session_file.h"
 #include "session_link.h"
 
-#define MEMORY_MIN_MIB 64
-#define MEMORY_MAX_MIB 65536
-#define VCPUS_MAX 64
 #define BOOT_TIMEOUT_MAX_MS 600000
 
 /* --- dvm.ensure
  * ------------------------------------------------------------------------------------------ */
-
-static bool strings_valid(const json_t *list, bool (*valid)(const char *), size_t max)
-{
-	const json_t *item;
-	size_t i;
-
-	if (!json_is_array(list) || json_array_size(list) > max) {
-		return false;
-	}
-	json_array_foreach(list, i, item)
-	{
-		if (!json_is_string(item) || !valid(json_string_value(item))) {
-			return false;
-		}
-	}
-	return true;
-}
 
 struct uid_search {
 	const struct hostd *hostd;
@@ -66,9 +47,9 @@ static uid_t uid_choose(const struct hostd *h, const char *session)
 	for (const char *p = session; *p; p++) {
 		hash = hash * 33 + (unsigned char)*p;
 	}
-	for (unsigned i = 0; h->root && i < UIDS_EACH; i++) {
+	for (unsigned i = 0; h->root && i < DVM_UIDS; i++) {
 		struct uid_search search = { .hostd = h,
-					     .uid = DVM_UID_FIRST + (hash + i) % UIDS_EACH };
+					     .uid = DVM_UID_FIRST + (hash + i) % DVM_UIDS };
 
 		session_each(h, uid_compare, &search);
 		if (!search.used) {
@@ -82,22 +63,12 @@ static uid_t uid_choose(const struct hostd *h, const char *session)
 static int state_begin(struct op *op, const char *session, json_t **ret)
 {
 	static pthread_mutex_t uid_lock = PTHREAD_MUTEX_INITIALIZER;
-	_cleanup_(image_fini) struct image image = { 0 };
-	const char *which = op_string(op, "image", image_reference_valid);
-	json_t *stacks = json_object_get(op->params, "stacks");
 	json_t *agent = json_object_get(op->params, "agent");
-	uint64_t memory_mib, vcpus;
-	json_auto_t *state = NULL;
+	json_auto_t *state = NULL, *dvm = NULL;
 	int r;
 
-	if (!which ||
-	    op_number(op, "memory_mib", MEMORY_MIN_MIB, MEMORY_MAX_MIB, &memory_mib) < 0 ||
-	    op_number(op, "vcpus", 1, VCPUS_MAX, &vcpus) < 0) {
-		return -EREMOTEIO;
-	}
-	if (!strings_valid(stacks, name_valid, DVM_LAYERS_MAX) || !json_is_object(agent)) {
-		return fault_set(&op->fault, FAULT_BAD_VALUE,
-				 "\"stacks\" or \"agent\" is missing or malformed");
+	if (!json_is_object(agent)) {
+		return fault_set(&op->fault, FAULT_BAD_VALUE, "\"agent\" is missing or malformed");
 	}
 	r = session_load(op->hostd, session, &state, &op->fault);
 	if (r < 0 && op->fault.code != FAULT_NOT_FOUND) {
@@ -107,16 +78,17 @@ static int state_begin(struct op *op, const char *session, json_t **ret)
 		json_object_set(state, "agent", agent);
 		r = session_save(op->hostd, session, state, &op->fault);
 	} else {
-		r = image_find(op->hostd->images, which, &image, &op->fault);
+		r = dvm_params(op, &dvm);
 		if (r < 0) {
 			return r;
 		}
 		pthread_mutex_lock(&uid_lock); /* until the choice stands in the file */
-		state = json_pack("{sssOsIsIsOsIsbs[]s[]s[]}", "image", image.id, "stacks", stacks,
-				  "memory_mib", (json_int_t)memory_mib, "vcpus", (json_int_t)vcpus,
-				  "agent", agent, "uid", (json_int_t)uid_choose(op->hostd, session),
-				  "created", 0, "consoles", "displays", "disks");
-		r = state ? session_save(op->hostd, session, state, &op->fault) : op_no_memory(op);
+		state = json_pack("{sOsIsbs[]s[]s[]}", "agent", agent, "uid",
+				  (json_int_t)uid_choose(op->hostd, session), "created", 0,
+				  "consoles", "displays", "disks");
+		r = state && json_object_update(state, dvm) == 0
+			    ? session_save(op->hostd, session, state, &op->fault)
+			    : op_no_memory(op);
 		pthread_mutex_unlock(&uid_lock);
 	}
 	if (r == 0) {
@@ -141,6 +113,7 @@ static int dvm_ensure(struct op *op)
 	uint64_t timeout_ms;
 	int r;
 
+	h->starting++; /* until dvm_ensure_finish(), or boots.h */
 	if (!session || op_number(op, "boot_timeout_ms", 1, BOOT_TIMEOUT_MAX_MS, &timeout_ms) < 0) {
 		return -EREMOTEIO;
 	}
@@ -159,10 +132,13 @@ static int dvm_ensure(struct op *op)
 	}
 	if (r == 0) {
 		progress(h, session, "dvm", "The debug VM is being started");
-		r = session_dvm_need(h, session, state, &op->fault);
+		r = dvm_need(h, session, state, &op->fault);
 	}
 	if (r == 0) {
-		progress(h, session, "boot", "The debug VM boots");
+		progress(h, session, "boot",
+			 json_object_get(state, "memory")
+				 ? "The debug VM goes on from its memory image"
+				 : "The debug VM boots");
 		r = op_failpoint(&op->fault, "hostd.ensure.dvm");
 	}
 	if (r == 0) {
@@ -185,6 +161,7 @@ static void dvm_ensure_finish(struct op *op)
 
 	if (op->status < 0 ||
 	    op_number(op, "boot_timeout_ms", 1, BOOT_TIMEOUT_MAX_MS, &timeout_ms) < 0) {
+		op->hostd->starting--;
 		return; /* op_reply() tells the fault */
 	}
 	boots_wait_take(op->hostd, session_string(op->result, "session"),
@@ -442,7 +419,8 @@ static int session_list(struct op *op)
 		return r;
 	}
 	for (size_t i = 0; i < domains.n_domains && r == 0; i++) {
-		if (domain_is_our_dvm(op->hostd, &domains.domains[i])) {
+		if (domain_is_our_dvm(op->hostd, &domains.domains[i]) &&
+		    session_id_valid(domains.domains[i].session)) {
 			r = list_one(domains.domains[i].session, &job);
 		}
 	}

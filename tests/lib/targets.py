@@ -111,6 +111,11 @@ def domains():
     return [name for name in virsh("list", "--all", "--name").split()]
 
 
+def dvms():
+    """The D-VMs of sessions; one that is about to become a memory image belongs to none."""
+    return [name for name in domains() if name.startswith("dvm-s-")]
+
+
 def qemu_processes():
     result = subprocess.run(["pgrep", "-af", "qemu-system"], capture_output=True, text=True, check=False)
     return result.stdout.splitlines()

@@ -33,7 +33,7 @@ def nothing_left(cloud):
     yield
     for session in cloud.json("session", "list"):
         cloud.dvm("session", "end", session["id"])
-    assert not [name for name in targets.domains() if name.startswith("dvm-")]
+    assert not targets.dvms()
     assert not list((cloud.state / "run/dvm").glob("*"))
     assert not list((cloud.state / "run/relay").glob("s-*"))
     assert not [line for line in dvmtest.processes(cloud.state).values() if " s-" in line]
