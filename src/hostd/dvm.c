@@ -421,6 +421,11 @@ static int dvm_prepare(struct op *op)
 		json_object_set_new(state, "uid", json_integer(h->root ? DVM_UID_PREPARE : 0));
 		r = dvm_plan(h, "t-", state, &plan, &op->fault);
 	}
+	if (r == 0 && !plan.image.memory_images) {
+		r = fault_set(&op->fault, FAULT_NOT_SUPPORTED,
+			      "The D-VM image is too old for memory images");
+		fault_hint(&op->fault, "Build it anew: dvm image build");
+	}
 	if (r == 0) {
 		r = h->hv->ops->dvm_shape(h->hv, &plan.spec, &shape, &op->fault);
 	}

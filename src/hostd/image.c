@@ -170,6 +170,7 @@ static int read_manifest(const struct image_store *s, const char *text, size_t l
 	    read_field(manifest, "created", image->created, sizeof(image->created)) < 0) {
 		return -EBADMSG;
 	}
+	image->memory_images = json_is_true(json_object_get(manifest, "memory_images"));
 	image->cmdline = strdup(cmdline);
 	if (!image->cmdline) {
 		return -ENOMEM;

@@ -26,6 +26,7 @@ struct image {
 	char name[64];
 	char created[32];
 	char *cmdline;
+	bool memory_images; /* its agent keeps what PROTOCOL.agent §6 says */
 	struct image_file kernel, initrd, root;
 	struct image_file firmware; /* path NULL: the hypervisor's own */
 	struct image_file stacks[IMAGE_FILES_MAX];

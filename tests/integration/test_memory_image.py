@@ -88,6 +88,13 @@ def test_faults_of_the_host(host):
     assert kept(host) == []
 
 
+def test_an_image_of_before_would_share_its_host_key(host):
+    hosttest.image_make(host.state / "images", name="old", memory_images=False)
+    assert fault_of(host.call, "dvm.prepare", **{**SHAPE, "image": "old"}) == "not-supported"
+    assert not dvms(host) and kept(host) == []
+    ensure(host, image="old")
+
+
 def test_damaged(host):
     host.call("dvm.prepare", **SHAPE)
     (name,) = kept(host)
