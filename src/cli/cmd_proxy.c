@@ -5,20 +5,32 @@
 
 #include "buf.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "commands.h"
 #include "session.h"
 #include "ticket.h"
 
 #define INPUT_MAX ((size_t)64 * 1024)
+/* A session whose relay or D-VM comes back is so again in seconds. */
+#define READY_WAIT (60 * USEC_PER_SEC)
+#define READY_POLL_MS 300
 
 struct proxy {
 	struct stream_client *stream;
 	struct buf input; /* from stdin, not yet taken by the stream */
 	bool input_ended; /* end of stdin */
 	bool eof_sent;
+	bool opened;
 	size_t done; /* bytes of data() that are dealt with */
 	int error;   /* of stdout */
 };
+
+static void on_opened(uint64_t start, uint8_t mode, void *user)
+{
+	struct proxy *x = user;
+
+	x->opened = true;
+}
 
 static void on_data(const uint8_t *p, size_t len, void *user)
 {
@@ -38,7 +50,7 @@ static void on_gap(uint64_t length, void *user)
 }
 
 static const struct stream_client_ops ops = {
-	.opened = stream_client_ignore_opened,
+	.opened = on_opened,
 	.data = on_data,
 	.screen = stream_client_ignore_screen,
 	.gap = on_gap,
@@ -110,12 +122,31 @@ static int loop(struct proxy *x, struct fault *fault)
 	}
 }
 
+static int join(struct cli *cli, const struct ticket_request *request, struct proxy *x,
+		struct fault *fault)
+{
+	int r;
+
+	x->eof_sent = false;
+	r = stream_client_new(&ops, x, &x->stream);
+	if (r == 0) {
+		r = ticket_connect(cli, request, TUNNEL_FROM_KEPT, x->stream, fault);
+	}
+	if (r == 0) {
+		r = loop(x, fault);
+	}
+	x->stream = stream_client_free(x->stream);
+	return r;
+}
+
 static int run(struct cli *cli, const struct args *args, struct fault *fault)
 {
 	_cleanup_free_ char *id = NULL;
 	_cleanup_free_ char *path = NULL;
 	struct ticket_request request = { .kind = "ssh", .mode = "rw" };
+	usec_t until = clock_monotonic() + READY_WAIT;
 	struct proxy x = { 0 };
+	bool told = false;
 	int r;
 
 	r = session_id(args_word(args, 0), &id, fault);
@@ -128,14 +159,16 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 	}
 	request.path = path;
 	buf_init(&x.input, INPUT_MAX);
-	r = stream_client_new(&ops, &x, &x.stream);
-	if (r == 0) {
-		r = ticket_connect(cli, &request, TUNNEL_FROM_KEPT, x.stream, fault);
+	r = join(cli, &request, &x, fault);
+	while (r == -EREMOTEIO && fault->code == FAULT_SESSION_NOT_READY && !x.opened &&
+	       clock_monotonic() < until) {
+		if (!told) {
+			fprintf(stderr, "dvm: session %s is not ready, waiting for it\n", id);
+			told = true;
+		}
+		poll(NULL, 0, READY_POLL_MS);
+		r = join(cli, &request, &x, fault);
 	}
-	if (r == 0) {
-		r = loop(&x, fault);
-	}
-	stream_client_free(x.stream);
 	buf_fini(&x.input);
 	if (r == -EPIPE || r == 1) {
 		return 0; /* one of the two ends has hung up */

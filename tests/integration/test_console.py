@@ -168,6 +168,7 @@ class Gate:
 
     def __init__(self, *scenes):
         self.scenes, self.asked, self.errors, self.inputs = list(scenes), [], [], {}
+        self.not_ready = 0  # so often the session is not ready for a ticket
         self.recordings = {}  # name -> (item of the list, what a download has)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -201,6 +202,13 @@ class Gate:
                 rest += conn.recv(65536)
             body = json.loads(rest)
             self.asked.append((head.split()[1].decode(), body))
+            if self.not_ready:
+                self.not_ready -= 1
+                answer = json.dumps({"type": "about:blank", "title": "No", "status": 409, "code": "session-not-ready",
+                                     "detail": "Session is provisioning", "hint": "Wait."}).encode()
+                conn.sendall(b"HTTP/1.1 409 X\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+                             b"Content-Length: %d\r\n\r\n" % len(answer) + answer)
+                return
             ticket = f"{len(self.asked):043d}"
             service = "ssh" if body["kind"] == "ssh" else "console"
             answer = json.dumps({"ticket": ticket, "url": f"/v1/streams/{ticket}", "service": service, "raw": False,
@@ -879,25 +887,39 @@ def test_a_signal_gives_the_terminal_back(sig):
     assert b"left the console" in term.out
 
 
+def ssh_echo(t):
+    assert t.accept()[0] == "ssh"
+    while True:
+        kind, _, payload = t.frame()
+        if kind == DATA:
+            t.data(payload[8:])
+        elif kind == EOF:
+            t.send(EOF, t.channel, struct.pack(">Q", t.sent))
+            t.close()
+            t.wait_end()
+            return
+
+
 def test_proxy_carries_both_ways():
     text = os.urandom(300_000)
-
-    def scene(t):
-        assert t.accept()[0] == "ssh"
-        while True:
-            kind, _, payload = t.frame()
-            if kind == DATA:
-                t.data(payload[8:])
-            elif kind == EOF:
-                t.send(EOF, t.channel, struct.pack(">Q", t.sent))
-                t.close()
-                t.wait_end()
-                return
-
-    gate = Gate(scene)
+    gate = Gate(ssh_echo)
     r = dvm(gate, "proxy", "s-7m2x9qkd.dvm", input=text)
     assert r.returncode == 0 and r.stdout == text
     assert gate.asked[0][0] == "/v1/sessions/s-7m2x9qkd/streams" and gate.asked[0][1]["kind"] == "ssh"
+
+
+def test_proxy_waits_for_a_session_that_is_not_ready():
+    """As just after its relay died: neither a ticket nor the D-VM behind it is to be had for a moment."""
+    text = os.urandom(100_000)
+    gate = Gate(refuse_with(b"session-not-ready"), refuse_with(b"session-not-ready"), ssh_echo)
+    gate.not_ready = 2
+    r = dvm(gate, "proxy", "s-7m2x9qkd.dvm", input=text)
+    assert r.returncode == 0 and r.stdout == text
+    assert r.stderr.count(b"waiting for it") == 1
+    assert len(gate.asked) == 5
+    # what is not going to pass is told at once
+    r = dvm(Gate(refuse_with(b"not-attached")), "proxy", "s-7m2x9qkd.dvm", input=text)
+    assert r.returncode != 0 and b"waiting" not in r.stderr
 
 
 def test_proxy_ends_with_an_error_when_the_connection_breaks():
