@@ -228,6 +228,16 @@ static uint32_t line_drawing(uint32_t c)
 	return c >= 0x5f && c <= 0x7e ? drawn[c - 0x5f] : c;
 }
 
+/* Past what was written. */
+static void advance(struct terminal *t, unsigned n)
+{
+	t->at.column += n;
+	if (t->at.column >= n_columns(t)) {
+		t->at.column = n_columns(t) - 1;
+		t->at.wrap = t->modes[TERMINAL_MODE_AUTOWRAP];
+	}
+}
+
 static void put(struct terminal *t, uint32_t c, unsigned width)
 {
 	if (t->at.wrap) {
@@ -246,11 +256,7 @@ static void put(struct terminal *t, uint32_t c, unsigned width)
 		terminal_grid_insert(grid_of(t), t->at.row, t->at.column, width, &t->at.style);
 	}
 	terminal_grid_put(grid_of(t), t->at.row, t->at.column, c, width, &t->at.style);
-	t->at.column += width;
-	if (t->at.column >= n_columns(t)) {
-		t->at.column = n_columns(t) - 1;
-		t->at.wrap = t->modes[TERMINAL_MODE_AUTOWRAP];
-	}
+	advance(t, width);
 }
 
 static void on_print(uint32_t c, void *user)
@@ -269,6 +275,28 @@ static void on_print(uint32_t c, void *user)
 		terminal_grid_combine(grid_of(t), t->at.row, t->at.column, c);
 	} else if (t->at.column > 0) {
 		terminal_grid_combine(grid_of(t), t->at.row, t->at.column - 1, c);
+	}
+}
+
+static void on_text(const uint8_t *p, size_t len, void *user)
+{
+	struct terminal *t = user;
+
+	while (len > 0) {
+		unsigned n = (unsigned)MIN(len, (size_t)(n_columns(t) - t->at.column));
+
+		if (t->at.wrap || t->modes[TERMINAL_MODE_INSERT] ||
+		    t->at.charsets[t->at.charset] == '0') {
+			on_print(*p, t);
+			n = 1;
+		} else {
+			terminal_grid_put_text(grid_of(t), t->at.row, t->at.column, p, n,
+					       &t->at.style);
+			t->last = p[n - 1];
+			advance(t, n);
+		}
+		p += n;
+		len -= n;
 	}
 }
 
@@ -630,6 +658,7 @@ static void on_csi(const struct terminal_csi *csi, void *user)
 
 static const struct terminal_parser_ops parser_ops = {
 	.print = on_print,
+	.text = on_text,
 	.control = on_control,
 	.escape = on_escape,
 	.csi = on_csi,

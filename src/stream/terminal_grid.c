@@ -139,6 +139,15 @@ void terminal_grid_scroll(struct terminal_grid *g, unsigned top, unsigned end, i
 		terminal_grid_erase_rows(g, top, end, style);
 		return;
 	}
+	if (lines == 1 && by > 0) {
+		/* what a line feed does */
+		struct terminal_row *first = g->rows[top];
+
+		memmove(g->rows + top, g->rows + top + 1, (n - 1) * sizeof(g->rows[0]));
+		g->rows[end - 1] = first;
+		terminal_grid_erase_rows(g, end - 1, end, style);
+		return;
+	}
 	/* [top, border) and [border, end) change places: each is turned round, then both. */
 	border = by < 0 ? end - lines : top + lines;
 	rows_turn(g->rows, top, border);
@@ -185,6 +194,19 @@ void terminal_grid_put(struct terminal_grid *g, unsigned row, unsigned column, u
 	*cell = (struct terminal_cell){ .chars = { c }, .width = width, .style = *style };
 	if (width == 2) {
 		cell[1] = (struct terminal_cell){ .width = 0, .style = *style };
+	}
+}
+
+void terminal_grid_put_text(struct terminal_grid *g, unsigned row, unsigned column,
+			    const uint8_t *text, unsigned n, const struct terminal_style *style)
+{
+	struct terminal_cell *cells = row_cells(g, row) + column;
+
+	cut(g, row, column);
+	cut(g, row, column + n);
+	for (unsigned i = 0; i < n; i++) {
+		cells[i] =
+			(struct terminal_cell){ .chars = { text[i] }, .width = 1, .style = *style };
 	}
 }
 

@@ -91,5 +91,8 @@ void terminal_grid_delete(struct terminal_grid *g, unsigned row, unsigned column
 /* There must be `width` columns at `column`. */
 void terminal_grid_put(struct terminal_grid *g, unsigned row, unsigned column, uint32_t c,
 		       unsigned width, const struct terminal_style *style);
+/* The same for `n` characters of ASCII from `column` on, all of which fit in the row. */
+void terminal_grid_put_text(struct terminal_grid *g, unsigned row, unsigned column,
+			    const uint8_t *text, unsigned n, const struct terminal_style *style);
 /* `c` combines with what stands at `column`. */
 void terminal_grid_combine(struct terminal_grid *g, unsigned row, unsigned column, uint32_t c);

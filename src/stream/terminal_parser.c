@@ -197,12 +197,31 @@ static void control(struct terminal_parser *p, uint8_t c, const struct terminal_
 	}
 }
 
+static size_t text_length(const uint8_t *bytes, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && bytes[n] >= 0x20 && bytes[n] < DEL) {
+		n++;
+	}
+	return n;
+}
+
 void terminal_parser_feed(struct terminal_parser *p, const uint8_t *bytes, size_t len,
 			  const struct terminal_parser_ops *ops, void *user)
 {
 	for (size_t i = 0; i < len; i++) {
 		uint8_t c = bytes[i];
 
+		if (p->state == TERMINAL_GROUND && p->utf8_len == 0) {
+			size_t n = text_length(bytes + i, len - i);
+
+			if (n > 0) {
+				ops->text(bytes + i, n, user);
+				i += n - 1;
+				continue;
+			}
+		}
 		if (c < 0x20) {
 			utf8_break_off(p, ops, user);
 			control(p, c, ops, user);

@@ -28,6 +28,8 @@ struct terminal_csi {
 
 struct terminal_parser_ops {
 	void (*print)(uint32_t c, void *user);
+	/* As print() of each: a run of 0x20..0x7e, which is what most of a console is. */
+	void (*text)(const uint8_t *p, size_t len, void *user);
 	/* 0x01..0x1f but CAN, SUB and ESC */
 	void (*control)(uint8_t c, void *user);
 	/* ESC intermediate final; intermediate as in terminal_csi */

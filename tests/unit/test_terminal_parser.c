@@ -59,8 +59,18 @@ static void on_csi(const struct terminal_csi *csi, void *user)
 	note(text);
 }
 
+static void on_text(const uint8_t *p, size_t len, void *user)
+{
+	assert_true(len > 0);
+	for (size_t i = 0; i < len; i++) {
+		assert_in_range(p[i], 0x20, 0x7e);
+		on_print(p[i], user);
+	}
+}
+
 static const struct terminal_parser_ops ops = {
 	.print = on_print,
+	.text = on_text,
 	.control = on_control,
 	.escape = on_escape,
 	.csi = on_csi,
