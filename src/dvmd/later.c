@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers from the loop: one deferred event source each, which floats with the loop. */
+/* Answers from the loop. */
 #include "later.h"
+
+#include <stdlib.h>
+
+#include "once.h"
 
 struct later {
 	struct fault fault;
@@ -8,32 +12,26 @@ struct later {
 	void *user;
 };
 
-static int later_dispatch(sd_event_source *source, void *user)
+static void later_tell(void *user)
 {
-	struct later *l = user;
+	const struct later *l = user;
 
 	l->fn(NULL, &l->fault, l->user);
-	sd_event_source_disable_unref(source);
-	return 0;
 }
 
 void later_fault(sd_event *event, const struct fault *fault, ops_reply_fn fn, void *user)
 {
 	struct later *l = calloc(1, sizeof(*l));
-	sd_event_source *source;
 
 	if (!l) {
 		fn(NULL, fault, user);
 		return;
 	}
 	*l = (struct later){ .fault = *fault, .fn = fn, .user = user };
-	if (sd_event_add_defer(event, &source, later_dispatch, l) < 0) {
+	if (once_later(event, 0, later_tell, free, l) < 0) {
 		free(l);
 		fn(NULL, fault, user);
-		return;
 	}
-	sd_event_source_set_destroy_callback(source, free);
-	sd_event_source_set_floating(source, 1);
 }
 
 void now_result(json_t *result, ops_reply_fn fn, void *user)

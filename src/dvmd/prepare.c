@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "host_link.h"
-#include "list.h"
 #include "log.h"
+#include "once.h"
 #include "store_session.h"
 
 /* Stacks of the default image. */
@@ -49,20 +49,18 @@ static void prepared(const json_t *result, const struct fault *fault, void *user
 	}
 }
 
-static int prepare_now(sd_event_source *source, uint64_t now, void *user)
+static void prepare_now(void *user)
 {
-	struct prepare *p = user;
+	const struct prepare *p = user;
 
 	host_link_call(p->d->host, "dvm.prepare", json_incref(p->params), PREPARE_TIMEOUT, prepared,
 		       NULL);
-	return 0;
 }
 
 /* Takes `stacks`. */
 static void prepare_after(struct dvmd *d, const char *image, json_t *stacks, usec_t after)
 {
 	struct prepare *p = d->n_prepares < PREPARES_MAX ? malloc(sizeof(*p)) : NULL;
-	sd_event_source *timer;
 
 	if (!d->config.dvm_memory_images || !p) {
 		json_decref(stacks);
@@ -73,14 +71,9 @@ static void prepare_after(struct dvmd *d, const char *image, json_t *stacks, use
 	d->n_prepares++;
 	p->params = json_pack("{s:s,s:o,s:i,s:i}", "image", image, "stacks", stacks, "memory_mib",
 			      (int)d->config.dvm_memory_mib, "vcpus", (int)d->config.dvm_vcpus);
-	if (!p->params || sd_event_add_time_relative(d->event, &timer, CLOCK_MONOTONIC, after,
-						     USEC_PER_SEC, prepare_now, p) < 0) {
+	if (!p->params || once_later(d->event, after, prepare_now, prepare_free, p) < 0) {
 		prepare_free(p);
-		return;
 	}
-	sd_event_source_set_destroy_callback(timer, prepare_free);
-	sd_event_source_set_floating(timer, true);
-	sd_event_source_unref(timer);
 }
 
 static bool is_default(const struct dvmd *d, const json_t *image)

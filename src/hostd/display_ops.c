@@ -11,7 +11,9 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "log.h"
 #include "methods.h"
+#include "once.h"
 #include "parse.h"
 #include "shots.h"
 
@@ -49,10 +51,9 @@ void display_open_start(struct hostd *h, const char *domain, struct rpc_request 
  * ------------------------------------------------------------------------------- */
 
 /* One that nobody comes for goes by itself. */
-static int on_shot_old(sd_event_source *source, uint64_t now, void *user)
+static void on_shot_old(void *user)
 {
 	shots_sweep(user);
-	return 0;
 }
 
 static int screenshot(struct op *op)
@@ -87,17 +88,12 @@ static int screenshot(struct op *op)
 
 static void screenshot_finish(struct op *op)
 {
-	sd_event_source *timer;
-
 	if (op->status < 0 || json_is_true(json_object_get(op->result, "eof"))) {
 		return;
 	}
-	if (sd_event_add_time_relative(op->hostd->event, &timer, CLOCK_MONOTONIC, SHOT_TTL, 0,
-				       on_shot_old, op->hostd->shots) < 0) {
-		return; /* the next one sweeps */
+	if (once_later(op->hostd->event, SHOT_TTL, on_shot_old, NULL, op->hostd->shots) < 0) {
+		log_debug("no memory for a timer: the next picture sweeps");
 	}
-	sd_event_source_set_floating(timer, true);
-	sd_event_source_unref(timer);
 }
 
 static bool shot_id_valid(const char *s)

@@ -16,6 +16,7 @@
 #include "log_watch.h"
 #include "memory.h"
 #include "methods.h"
+#include "once.h"
 #include "parse.h"
 #include "server.h"
 #include "shots.h"
@@ -224,24 +225,18 @@ struct retry {
 	char name[HUB_NAME_MAX + 1];
 };
 
-static int on_retry(sd_event_source *source, uint64_t now, void *user)
+static void on_retry(void *user)
 {
-	struct retry *retry = user;
+	const struct retry *retry = user;
 
 	if (!relay_find(retry->hostd->relays, retry->name)) {
-		return 0;
+		return;
 	}
 	if (retry->console) {
 		console_refresh_start(retry->hostd, retry->name);
 	} else {
 		session_restore_start(retry->hostd, retry->name);
 	}
-	return 0;
-}
-
-static void retry_free(void *user)
-{
-	free(user);
 }
 
 /* A stream ended while its VM may live on: look again in a moment, when the VM's own end is known.
@@ -249,7 +244,6 @@ static void retry_free(void *user)
 static void retry_later(struct hostd *h, const struct relay *r)
 {
 	struct retry *retry = calloc(1, sizeof(*retry));
-	sd_event_source *timer;
 
 	if (!retry) {
 		return;
@@ -257,14 +251,9 @@ static void retry_later(struct hostd *h, const struct relay *r)
 	retry->hostd = h;
 	retry->console = relay_is_console(r);
 	strcpy(retry->name, relay_name(r));
-	if (sd_event_add_time_relative(h->event, &timer, CLOCK_MONOTONIC, SOURCE_RETRY, 10000,
-				       on_retry, retry) < 0) {
+	if (once_later(h->event, SOURCE_RETRY, on_retry, free, retry) < 0) {
 		free(retry);
-		return;
 	}
-	sd_event_source_set_destroy_callback(timer, retry_free);
-	sd_event_source_set_floating(timer, true);
-	sd_event_source_unref(timer);
 }
 
 static void on_relay_notice(struct relay *r, const char *method, const json_t *params,

@@ -91,6 +91,21 @@ def test_dvm_started_anew_has_another_key(stack):
     stack.finish(session)
 
 
+def test_memory_images_are_made_whenever_the_host_comes(stack):
+    """One for a D-VM without stacks, one with the image's only stack."""
+    folder = stack.host.state / "memory"
+
+    def made():
+        return len([p for p in folder.iterdir() if not p.name.endswith(".part")]) == 2
+
+    for _ in range(3):
+        wait_for(made, what="the memory images", timeout=60)
+        for path in folder.iterdir():
+            path.unlink()
+        stack.host.restart()
+    wait_for(made, what="the memory images", timeout=60)
+
+
 def test_straight_way(stack):
     session = stack.dvmd.create("patient", stacks=["disk"], attach=["console", "disk", "serial1"])
     row = stack.dvmd.wait_state(session, "ready", "failed")
