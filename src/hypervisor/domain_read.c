@@ -307,21 +307,34 @@ int domain_xml_read(const char *xml, struct domain_info *ret, struct console_pla
 	return 0;
 }
 
+/* The first of a domain's devices, NULL for none. */
+static int devices_parse(const char *xml, xmlDoc **ret_doc, xmlNode **ret_first)
+{
+	xmlNode *root;
+	int r = doc_parse(xml, "domain", ret_doc, &root);
+
+	if (r < 0) {
+		return r;
+	}
+	root = child(root, "devices");
+	*ret_first = root ? root->children : NULL;
+	return 0;
+}
+
 int domain_xml_read_port(const char *xml, enum vm_port port, struct console_place *ret)
 {
 	_cleanup_(console_place_fini) struct console_place place = { 0 };
 	_cleanup_doc_ xmlDoc *doc = NULL;
 	const char *element = vm_port_is_parallel(port) ? "parallel" : "serial";
 	unsigned left = port - (vm_port_is_parallel(port) ? VM_PORT_PARALLEL0 : VM_PORT_SERIAL0);
-	xmlNode *root;
+	xmlNode *node;
 	int r;
 
-	r = doc_parse(xml, "domain", &doc, &root);
+	r = devices_parse(xml, &doc, &node);
 	if (r < 0) {
 		return r;
 	}
-	root = child(root, "devices");
-	for (const xmlNode *node = root ? root->children : NULL; node; node = node->next) {
+	for (; node; node = node->next) {
 		if (node_is(node, element) && left-- == 0) {
 			r = console_read(node, &place);
 			break;
@@ -337,16 +350,15 @@ int domain_xml_read_port(const char *xml, enum vm_port port, struct console_plac
 int domain_xml_read_tunnel(const char *xml, char **ret_path, bool *ret_open)
 {
 	_cleanup_doc_ xmlDoc *doc = NULL;
-	xmlNode *root;
+	xmlNode *node;
 	char *path = NULL;
 	int r;
 
-	r = doc_parse(xml, "domain", &doc, &root);
+	r = devices_parse(xml, &doc, &node);
 	if (r < 0) {
 		return r;
 	}
-	root = child(root, "devices");
-	for (const xmlNode *node = root ? root->children : NULL; node; node = node->next) {
+	for (; node; node = node->next) {
 		char name[64], state[16];
 
 		if (!node_is(node, "channel")) {
@@ -394,15 +406,14 @@ static int node_copy(xmlDoc *doc, xmlNode *node, char **ret)
 int domain_xml_read_disk(const char *xml, const char *serial, char **ret_disk_xml)
 {
 	_cleanup_doc_ xmlDoc *doc = NULL;
-	xmlNode *root;
+	xmlNode *node;
 	int r;
 
-	r = doc_parse(xml, "domain", &doc, &root);
+	r = devices_parse(xml, &doc, &node);
 	if (r < 0) {
 		return r;
 	}
-	root = child(root, "devices");
-	for (xmlNode *node = root ? root->children : NULL; node; node = node->next) {
+	for (; node; node = node->next) {
 		char value[DISK_SERIAL_MAX + 1];
 
 		if (!node_is(node, "disk")) {
@@ -443,15 +454,14 @@ int domain_xml_read_dvm_port(const char *xml, const char *path, char **ret_xml,
 			     char ret_place[DVM_PORT_PLACE_MAX + 1])
 {
 	_cleanup_doc_ xmlDoc *doc = NULL;
-	xmlNode *root;
+	xmlNode *node;
 	int r;
 
-	r = doc_parse(xml, "domain", &doc, &root);
+	r = devices_parse(xml, &doc, &node);
 	if (r < 0) {
 		return r;
 	}
-	root = child(root, "devices");
-	for (xmlNode *node = root ? root->children : NULL; node; node = node->next) {
+	for (; node; node = node->next) {
 		_cleanup_free_ char *here = NULL;
 
 		if (!node_is(node, "serial") && !node_is(node, "channel")) {

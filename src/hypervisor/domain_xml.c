@@ -28,7 +28,8 @@
 
 /* Collects the first failure, so that the text below reads as what it writes. */
 struct xml {
-	xmlTextWriter *writer;
+	xmlBuffer *text;
+	xmlTextWriter *writer; /* NULL when out of memory: libxml2 then fails each call */
 	bool failed;
 };
 
@@ -299,32 +300,25 @@ static void xml_port(struct xml *x, const struct dvm_port *port, const char *pat
 	xml_close(x);
 }
 
-static int xml_begin(struct xml *x, xmlBuffer **ret_text)
+static struct xml xml_begin(void)
 {
-	*x = (struct xml){ 0 };
-	*ret_text = xmlBufferCreate();
-	if (!*ret_text) {
-		return -ENOMEM;
-	}
-	x->writer = xmlNewTextWriterMemory(*ret_text, 0);
-	if (!x->writer) {
-		xmlBufferFree(*ret_text);
-		return -ENOMEM;
-	}
-	xmlTextWriterSetIndent(x->writer, 1);
-	return 0;
+	struct xml x = { .text = xmlBufferCreate() };
+
+	x.writer = x.text ? xmlNewTextWriterMemory(x.text, 0) : NULL;
+	x.failed = xmlTextWriterSetIndent(x.writer, 1) < 0;
+	return x;
 }
 
-static int xml_end(struct xml *x, xmlBuffer *text, char **ret)
+static int xml_end(struct xml *x, char **ret)
 {
 	char *copy = NULL;
 
 	x->failed |= xmlTextWriterFlush(x->writer) < 0;
 	xmlFreeTextWriter(x->writer);
 	if (!x->failed) {
-		copy = strdup((const char *)xmlBufferContent(text));
+		copy = strdup((const char *)xmlBufferContent(x->text));
 	}
-	xmlBufferFree(text);
+	xmlBufferFree(x->text);
 	if (!copy) {
 		return -ENOMEM;
 	}
@@ -334,44 +328,26 @@ static int xml_end(struct xml *x, xmlBuffer *text, char **ret)
 
 int domain_xml_dvm(const struct dvm_spec *spec, bool kvm, char **ret)
 {
-	struct xml x;
-	xmlBuffer *text;
-	int r;
+	struct xml x = xml_begin();
 
-	r = xml_begin(&x, &text);
-	if (r < 0) {
-		return r;
-	}
 	xml_domain(&x, spec, kvm);
-	return xml_end(&x, text, ret);
+	return xml_end(&x, ret);
 }
 
 int domain_xml_disk(const struct dvm_disk *disk, const char *target_dev, char **ret)
 {
-	struct xml x;
-	xmlBuffer *text;
-	int r;
+	struct xml x = xml_begin();
 
-	r = xml_begin(&x, &text);
-	if (r < 0) {
-		return r;
-	}
 	xml_disk(&x, disk, target_dev);
-	return xml_end(&x, text, ret);
+	return xml_end(&x, ret);
 }
 
 int domain_xml_dvm_port(const struct dvm_port *port, const char *path, char **ret)
 {
-	struct xml x;
-	xmlBuffer *text;
-	int r;
+	struct xml x = xml_begin();
 
-	r = xml_begin(&x, &text);
-	if (r < 0) {
-		return r;
-	}
 	xml_port(&x, port, path);
-	return xml_end(&x, text, ret);
+	return xml_end(&x, ret);
 }
 
 /* /dev/kvm alone does not tell: it can exist where the CPU cannot run a guest, which then hangs. */
