@@ -219,7 +219,6 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 void engine_host_up(struct engine *e)
 {
 	reconcile(e);
-	prepare_default(e->d);
 }
 
 void engine_host_down(struct engine *e)

@@ -21,6 +21,7 @@
 #include "dir_each.h"
 #include "file.h"
 #include "hostinfo.h"
+#include "image.h"
 #include "log.h"
 #include "memory.h"
 #include "methods.h"
@@ -108,23 +109,27 @@ static int add_stacks(struct dvm_spec *spec, const struct image *image, const js
 	return 0;
 }
 
-void dvm_plan_fini(struct dvm_plan *plan)
+/* What it takes to start one: the spec's texts are the image's, the log's path its own. */
+struct dvm_plan {
+	struct dvm_spec spec;
+	struct image image;
+	char *log_path;
+};
+
+static void dvm_plan_fini(struct dvm_plan *plan)
 {
 	image_fini(&plan->image);
 	free(plan->log_path);
 }
 
-int dvm_plan(struct hostd *h, const char *name, const json_t *state, struct dvm_plan *ret,
-	     struct fault *fault)
+/* `state`: image, stacks, memory_mib, vcpus, uid. The image is verified; it has no name yet. */
+static int dvm_plan(struct hostd *h, const json_t *state, struct dvm_plan *ret, struct fault *fault)
 {
 	struct dvm_spec *spec = &ret->spec;
 	struct image *image = &ret->image;
 	int r;
 
-	*ret = (struct dvm_plan){ .log_path = session_path(h, name, "console.log") };
-	if (!ret->log_path) {
-		return no_memory(fault);
-	}
+	*ret = (struct dvm_plan){ 0 };
 	spec->memory_mib = (unsigned)json_integer_value(json_object_get(state, "memory_mib"));
 	spec->vcpus = (unsigned)json_integer_value(json_object_get(state, "vcpus"));
 	spec->uid = spec->gid = (uid_t)json_integer_value(json_object_get(state, "uid"));
@@ -138,16 +143,24 @@ int dvm_plan(struct hostd *h, const char *name, const json_t *state, struct dvm_
 	if (r < 0) {
 		return r;
 	}
-	spec->session = name;
 	spec->owner = h->id;
 	spec->image = image->id;
 	spec->kernel = image->kernel.path;
 	spec->firmware = image->firmware.path;
 	spec->initrd = image->initrd.path;
 	spec->cmdline = image->cmdline;
-	spec->log_path = ret->log_path;
 	r = add_layer(spec, image->root.name, image->root.path, fault);
 	return r < 0 ? r : add_stacks(spec, image, json_object_get(state, "stacks"), fault);
+}
+
+/* `name`: the session's id, or what stands for it; borrowed. */
+static int dvm_plan_name(struct hostd *h, struct dvm_plan *plan, const char *name,
+			 struct fault *fault)
+{
+	plan->log_path = session_path(h, name, "console.log");
+	plan->spec.session = name;
+	plan->spec.log_path = plan->log_path;
+	return plan->log_path ? 0 : no_memory(fault);
 }
 
 static bool strings_valid(const json_t *list, bool (*valid)(const char *), size_t max)
@@ -235,7 +248,10 @@ static int dvm_create(struct hostd *h, const char *session, json_t *state, struc
 	_cleanup_(dvm_plan_fini) struct dvm_plan plan;
 	int r;
 
-	r = dvm_plan(h, session, state, &plan, fault);
+	r = dvm_plan(h, state, &plan, fault);
+	if (r == 0) {
+		r = dvm_plan_name(h, &plan, session, fault);
+	}
 	if (r == 0) {
 		r = op_failpoint(fault, "hostd.dvm.verified");
 	}
@@ -376,7 +392,7 @@ static int making_run(struct hostd *h, struct memory_making *m, const struct dvm
 static int prepare(struct hostd *h, struct dvm_plan *plan, const char *shape, bool *ret_made,
 		   struct fault *fault)
 {
-	_cleanup_free_ char *folder = NULL, *log_path = NULL;
+	_cleanup_free_ char *folder = NULL;
 	struct memory_making *m;
 	int r;
 
@@ -390,13 +406,13 @@ static int prepare(struct hostd *h, struct dvm_plan *plan, const char *shape, bo
 	}
 	*ret_made = true;
 	folder = session_path(h, memory_making_name(m), "");
-	log_path = session_path(h, memory_making_name(m), "console.log");
-	if (!folder || !log_path || dir_make(folder, 0700) < 0) {
+	if (!folder || dir_make(folder, 0700) < 0) {
 		r = no_memory(fault);
 	} else {
-		plan->spec.session = memory_making_name(m);
-		plan->spec.log_path = log_path;
-		r = making_run(h, m, &plan->spec, fault);
+		r = dvm_plan_name(h, plan, memory_making_name(m), fault);
+		if (r == 0) {
+			r = making_run(h, m, &plan->spec, fault);
+		}
 		if (dir_remove(folder) < 0) {
 			log_warn("%s could not be removed, ignoring", folder);
 		}
@@ -419,7 +435,7 @@ static int dvm_prepare(struct op *op)
 	if (r == 0) {
 		/* No session's D-VM has this one. */
 		json_object_set_new(state, "uid", json_integer(h->root ? DVM_UID_PREPARE : 0));
-		r = dvm_plan(h, "t-", state, &plan, &op->fault);
+		r = dvm_plan(h, state, &plan, &op->fault);
 	}
 	if (r == 0 && !plan.image.memory_images) {
 		r = fault_set(&op->fault, FAULT_NOT_SUPPORTED,

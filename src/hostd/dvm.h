@@ -5,28 +5,15 @@
 #include <jansson.h>
 
 #include "hostd.h"
-#include "image.h"
 #include "op.h"
-
-/* What it takes to start one: the spec's texts are the image's, and the log's path its own. */
-struct dvm_plan {
-	struct dvm_spec spec;
-	struct image image;
-	char *log_path;
-};
-void dvm_plan_fini(struct dvm_plan *plan);
-/* `name`: the session's id, or what stands for it. `state`: image, stacks, memory_mib, vcpus, uid.
- * The image is verified. FAULT_NO_CAPACITY, FAULT_IMAGE_MISSING, FAULT_IMAGE_DAMAGED,
- * FAULT_STACK_MISSING. */
-int dvm_plan(struct hostd *h, const char *name, const json_t *state, struct dvm_plan *ret,
-	     struct fault *fault) _must_check_;
 
 /* Image, stacks, memory_mib and vcpus out of the parameters, checked, as a new session.json. The
  * image is its id then. */
 int dvm_params(struct op *op, json_t **ret) _must_check_;
 
 /* The D-VM runs afterwards; notes in `state` and its file that it was made, and from what.
- * FAULT_DVM_LOST when it was there once and is not any more; faults of dvm_plan(). */
+ * FAULT_DVM_LOST when it was there once and is not any more; FAULT_NO_CAPACITY,
+ * FAULT_IMAGE_MISSING, FAULT_IMAGE_DAMAGED, FAULT_STACK_MISSING. */
 int dvm_need(struct hostd *h, const char *session, json_t *state, struct fault *fault) _must_check_;
 /* The session's D-VM did not get ready: if it was started from a memory image, that one goes. In
  * the loop's thread. */
