@@ -163,6 +163,16 @@ static size_t mapped_bytes(const struct ring *r)
 	return RING_HEADER_BYTES + (r->kept ? r->size_bytes : 0);
 }
 
+/* Not mapped yet; -EINVAL for a size that none may have. */
+static int ring_alloc(size_t size, struct ring **ret)
+{
+	if (size < RING_SIZE_MIN || size > RING_SIZE_MAX) {
+		return -EINVAL;
+	}
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : -ENOMEM;
+}
+
 int ring_open(int fd, size_t size, const uint8_t boot_id[RING_BOOT_ID_BYTES], struct ring **ret)
 {
 	_cleanup_free_ struct ring *r = NULL;
@@ -170,12 +180,9 @@ int ring_open(int fd, size_t size, const uint8_t boot_id[RING_BOOT_ID_BYTES], st
 	bool kept;
 	int err;
 
-	if (size < RING_SIZE_MIN || size > RING_SIZE_MAX) {
-		return -EINVAL;
-	}
-	r = calloc(1, sizeof(*r));
-	if (!r) {
-		return -ENOMEM;
+	err = ring_alloc(size, &r);
+	if (err < 0) {
+		return err;
 	}
 	err = file_size(fd, &file_bytes);
 	if (err < 0) {
@@ -298,12 +305,9 @@ int ring_open_resized(int fd, size_t size, bool kept, const struct ring *from, s
 	uint64_t magic;
 	int err;
 
-	if (size < RING_SIZE_MIN || size > RING_SIZE_MAX) {
-		return -EINVAL;
-	}
-	r = calloc(1, sizeof(*r));
-	if (!r) {
-		return -ENOMEM;
+	err = ring_alloc(size, &r);
+	if (err < 0) {
+		return err;
 	}
 	if (ftruncate(fd, 0) < 0) {
 		return -errno;
