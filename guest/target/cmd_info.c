@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* target info: the session as the control plane has it; what the agent knows when that cannot be
- * asked. */
+ * asked; and the target's kernel, where its memory is here. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "client.h"
+#include "show_system.h"
 #include "target.h"
 
 static const char *text_of(const json_t *object, const char *key)
@@ -97,13 +98,47 @@ static void print_agent(const json_t *agent)
 	}
 }
 
+/* Of a dump there is no session to tell about. */
+static int info_of_core(struct invocation *in)
+{
+	struct fault fault = { 0 };
+	struct kernel *k;
+
+	if (memory_open(in, &k, &fault) < 0) {
+		return complain(&fault);
+	}
+	if (in->json) {
+		json_t *root = json_pack("{s:o}", "kernel", show_system_json(k));
+
+		json_dumpf(root, stdout, JSON_INDENT(2));
+		printf("\n");
+		json_decref(root);
+	} else {
+		show_system(k);
+	}
+	kernel_free(k);
+	return 0;
+}
+
+/* The session is what was asked for: that the memory cannot be read now is no failure. */
+static struct kernel *open_memory(struct invocation *in)
+{
+	struct kernel *k;
+
+	return memory_is_here(in) && memory_open(in, &k, NULL) == 0 ? k : NULL;
+}
+
 int cmd_info(const struct command *c, struct invocation *in)
 {
 	_cleanup_free_ char *text = NULL;
 	struct fault fault = { 0 };
 	bool from_agent = false;
+	struct kernel *k;
 	json_t *root;
 
+	if (in->core) {
+		return info_of_core(in);
+	}
 	if (client_verb("info", &text, &fault) < 0) {
 		struct fault second = { 0 };
 
@@ -119,7 +154,11 @@ int cmd_info(const struct command *c, struct invocation *in)
 		fault_set(&fault, FAULT_PROTOCOL, "the answer makes no sense");
 		return complain(&fault);
 	}
+	k = open_memory(in);
 	if (in->json) {
+		if (k) {
+			json_object_set_new(root, "kernel", show_system_json(k));
+		}
 		json_dumpf(root, stdout, JSON_INDENT(2));
 		printf("\n");
 	} else if (from_agent) {
@@ -127,6 +166,10 @@ int cmd_info(const struct command *c, struct invocation *in)
 	} else {
 		print_session(root);
 	}
+	if (k && !in->json) {
+		show_system(k);
+	}
+	kernel_free(k);
 	json_decref(root);
 	return from_agent ? fault_code_exit_status(fault.code) : 0;
 }

@@ -55,6 +55,12 @@ static int take_common_options(int argc, char **argv, struct invocation *in)
 				return -1;
 			}
 			in->name = argv[i];
+		} else if (strcmp(argv[i], "--core") == 0) {
+			if (++i == argc) {
+				fprintf(stderr, "target: --core needs a file\n");
+				return -1;
+			}
+			in->core = argv[i];
 		} else if (strcmp(argv[i], "--json") == 0) {
 			in->json = true;
 		} else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {

@@ -11,6 +11,7 @@
 
 struct invocation {
 	const char *name; /* -t NAME: NULL: the session's first target */
+	const char *core; /* --core FILE: instead of the target's live memory; NULL: that */
 	bool json;
 	bool help;
 	int argc; /* what stands after the command's words */
@@ -39,6 +40,12 @@ int cmd_disk_detach(const struct command *c, struct invocation *in);
 int cmd_disk_list(const struct command *c, struct invocation *in);
 int cmd_port(const struct command *c, struct invocation *in);
 int cmd_port_list(const struct command *c, struct invocation *in);
+int cmd_dmesg(const struct command *c, struct invocation *in);
+int cmd_ps(const struct command *c, struct invocation *in);
+int cmd_bt(const struct command *c, struct invocation *in);
+int cmd_lsmod(const struct command *c, struct invocation *in);
+int cmd_read(const struct command *c, struct invocation *in);
+int cmd_print(const struct command *c, struct invocation *in);
 int cmd_session(const struct command *c, struct invocation *in);
 
 /* Prints the fault (message, then hint) to stderr; returns the exit code. */

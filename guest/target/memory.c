@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The target's memory, as the verbs that look into it get it. */
+#include "memory.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "client.h"
+
+#define DEVICE "/dev/target-memory"
+
+static bool device_path(const struct invocation *in, char *out, size_t size)
+{
+	if (in->core) {
+		snprintf(out, size, "%s", in->core);
+		return true;
+	}
+	if (in->name) {
+		snprintf(out, size, "%s.%s", DEVICE, in->name);
+		if (access(out, F_OK) == 0) {
+			return true;
+		}
+	}
+	snprintf(out, size, "%s", DEVICE);
+	return access(out, F_OK) == 0;
+}
+
+bool memory_is_here(const struct invocation *in)
+{
+	char path[4096];
+
+	return device_path(in, path, sizeof(path));
+}
+
+int memory_open(const struct invocation *in, struct kernel **ret, struct fault *ret_fault)
+{
+	char path[4096], name[NAME_BYTES];
+	int r;
+
+	if (!device_path(in, path, sizeof(path))) {
+		r = fault_set(ret_fault, FAULT_NOT_ATTACHED, "the target's memory is not here");
+		fault_hint(ret_fault, "--core FILE reads a dump of it instead.");
+		return r;
+	}
+	/* a device without a name is the only target's: that one must be meant */
+	if (!in->core && in->name && path[sizeof(DEVICE) - 1] == '\0') {
+		r = client_target(in->name, name, ret_fault);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return kernel_open(path, ret, ret_fault);
+}
+
+int memory_open_types(const struct invocation *in, struct kernel **ret, struct fault *ret_fault)
+{
+	struct kernel *k;
+	int r = memory_open(in, &k, ret_fault);
+
+	if (r < 0) {
+		return r;
+	}
+	r = kernel_need_types(k, ret_fault);
+	if (r < 0) {
+		kernel_free(k);
+		return r;
+	}
+	*ret = k;
+	return 0;
+}
+
+const char *memory_partial(const struct kernel *k)
+{
+	return kernel_marks(k) ? kernel_first_mark(k) : NULL;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The target's memory, as the verbs that look into it get it. */
+#pragma once
+
+#include "kernel.h"
+#include "target.h"
+
+/*
+ * Opens the file of --core, else the device of the target's live memory that -t names. On failure
+ * fills the fault. 0 or -errno.
+ */
+int memory_open(const struct invocation *in, struct kernel **ret,
+		struct fault *ret_fault) _must_check_;
+/* The same for verbs that need the kernel's types and symbols: nearly all. */
+int memory_open_types(const struct invocation *in, struct kernel **ret,
+		      struct fault *ret_fault) _must_check_;
+/* Whether there is something to open: a verb may say more if so. */
+bool memory_is_here(const struct invocation *in);
+/* Why what was shown is not whole; NULL: it is. */
+const char *memory_partial(const struct kernel *k);
