@@ -28,6 +28,10 @@ static const struct key {
 	KEY("dvm", "vcpus", KIND_UNSIGNED, dvm_vcpus, 1, 64),
 	KEY("dvm", "boot-timeout", KIND_DURATION, dvm_boot_timeout, 1, 3600),
 	KEY("dvm", "memory-images", KIND_SWITCH, dvm_memory_images, 0, 0),
+	KEY("dvm", "pool-min", KIND_UNSIGNED, pool_min, 0, 64),
+	KEY("dvm", "pool-max", KIND_UNSIGNED, pool_max, 0, 64),
+	KEY("dvm", "pool-memory-mib", KIND_UNSIGNED, pool_memory_mib, 0, 1048576),
+	KEY("dvm", "pool-refill", KIND_DURATION, pool_refill, 1, 3600),
 	KEY("dvm", "image", KIND_TEXT, image, 1, sizeof(((struct config *)0)->image) - 1),
 	KEY("record", "events-max", KIND_COUNT, events_max, 1000, 1000000000),
 	KEY("record", "events-age", KIND_DURATION, events_age, 3600, 315360000),
@@ -47,6 +51,10 @@ static const struct config defaults = {
 	.dvm_vcpus = 1,
 	.dvm_boot_timeout = 60 * USEC_PER_SEC,
 	.dvm_memory_images = true,
+	.pool_min = 1,
+	.pool_max = 4,
+	.pool_memory_mib = 2048,
+	.pool_refill = 2 * USEC_PER_SEC,
 	.events_max = 100000,
 	.events_age = 90 * DAY,
 	.audit_max = 1000000,
@@ -133,6 +141,9 @@ int config_load(const char *path, struct config *ret, struct fault *fault)
 	}
 	if (c.lease_default > c.lease_max) {
 		return fault_set(fault, FAULT_BAD_VALUE, "lease-default is longer than lease-max");
+	}
+	if (c.pool_min > c.pool_max) {
+		return fault_set(fault, FAULT_BAD_VALUE, "pool-min is larger than pool-max");
 	}
 	*ret = c;
 	return 0;

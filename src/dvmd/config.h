@@ -15,7 +15,10 @@ struct config {
 	unsigned dvm_memory_mib, dvm_vcpus;
 	usec_t dvm_boot_timeout;
 	bool dvm_memory_images; /* make them, for D-VMs to start from */
-	char image[80];		/* "": the newest */
+	/* D-VMs that wait for a session: how many, for how much memory, one made how often */
+	unsigned pool_min, pool_max, pool_memory_mib;
+	usec_t pool_refill;
+	char image[80]; /* "": the newest */
 	/* [record] */
 	uint64_t events_max, audit_max;
 	usec_t events_age, audit_age;

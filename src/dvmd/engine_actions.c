@@ -259,6 +259,23 @@ json_t *agent_config(struct dvmd *d, const struct session_row *row)
 			 "stacks", row->stacks, "targets", list);
 }
 
+/* How the D-VM came to be, and how long that took. */
+static void measure_start(struct run *run, const char *how)
+{
+	struct dvmd *d = run->e->d;
+	struct session_row row;
+	struct fault fault = { 0 };
+
+	if (!how || store_session_get(d->store, run->id, &row, &fault) < 0) {
+		return;
+	}
+	metrics_observe(d->metrics, METRIC_START_SECONDS, how, clock_realtime() - row.state_at);
+	if (d->config.pool_max > 0) {
+		metrics_count(d->metrics, METRIC_POOL, strcmp(how, "pool") == 0 ? "hit" : "miss");
+	}
+	session_row_fini(&row);
+}
+
 static void provisioned(struct run *run, const json_t *result, const struct fault *refused,
 			const char *arg)
 {
@@ -276,6 +293,7 @@ static void provisioned(struct run *run, const json_t *result, const struct faul
 		run_refused(run, refused);
 		return;
 	}
+	measure_start(run, json_string_value(json_object_get(result, "start")));
 	run_done(run, SESSION_EV_DVM_UP, &change);
 }
 

@@ -203,11 +203,17 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 
 		note(e, "port.dropped", session,
 		     json_pack("{s:s,s:I}", "port", text_of(params, "name") ?: "", "bytes", bytes));
+	} else if (strcmp(method, "pool.changed") == 0) {
+		metrics_set(e->d->metrics, METRIC_POOL_MEMBERS, "ready",
+			    (double)json_integer_value(json_object_get(params, "ready")));
+		metrics_set(e->d->metrics, METRIC_POOL_MEMBERS, "wanted",
+			    (double)json_integer_value(json_object_get(params, "want")));
 	} else if (strcmp(method, "hypervisor") == 0) {
 		if (json_is_true(json_object_get(params, "up"))) {
 			log_info("the hypervisor is there");
 			reconcile(e);
 			prepare_default(e->d);
+			prepare_pool(e->d);
 		} else {
 			log_warn("the hypervisor is away");
 		}

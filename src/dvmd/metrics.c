@@ -38,6 +38,12 @@ static const struct {
 				     "Times that the recording of a console came to a stop." },
 	[METRIC_TICKETS] = { "dvm_stream_tickets_total", COUNTER, "what",
 			     "Tickets for streams made, redeemed, refused." },
+	[METRIC_START_SECONDS] = { "dvm_start_seconds", HISTOGRAM, "how",
+				   "Time until a D-VM was ready, by how it came to be." },
+	[METRIC_POOL] = { "dvm_pool_total", COUNTER, "what",
+			  "Sessions that found a D-VM waiting, and that did not." },
+	[METRIC_POOL_MEMBERS] = { "dvm_pool_members", GAUGE, "what",
+				  "D-VMs that wait, and how many are to." },
 };
 static_assert(ARRAY_SIZE(table) == _METRIC_MAX, "a row for each metric");
 

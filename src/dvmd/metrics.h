@@ -25,6 +25,9 @@ enum metric {
 	METRIC_SSE_CLIENTS,	  /* gauge */
 	METRIC_HISTORY_STOPPED,	  /* counter, label: fault code */
 	METRIC_TICKETS,		  /* counter, label: made, redeemed, refused */
+	METRIC_START_SECONDS,	  /* histogram, label: pool, memory, boot */
+	METRIC_POOL,		  /* counter, label: hit, miss */
+	METRIC_POOL_MEMBERS,	  /* gauge, label: ready, wanted */
 	_METRIC_MAX,
 };
 

@@ -84,6 +84,27 @@ static bool is_default(const struct dvmd *d, const json_t *image)
 				  : json_is_true(json_object_get(image, "default"));
 }
 
+static void pool_set(const json_t *result, const struct fault *fault, void *user)
+{
+	if (fault) {
+		log_warn("pool: %s", fault->message);
+	}
+}
+
+void prepare_pool(struct dvmd *d)
+{
+	const struct config *c = &d->config;
+
+	host_link_call(d->host, "pool.set",
+		       json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:I}", "image",
+				 c->image[0] ? c->image : "default", "memory_mib",
+				 (int)c->dvm_memory_mib, "vcpus", (int)c->dvm_vcpus, "min",
+				 (int)c->pool_min, "max", (int)c->pool_max, "budget_mib",
+				 (int)c->pool_memory_mib, "refill_ms",
+				 (json_int_t)(c->pool_refill / USEC_PER_MSEC)),
+		       LIST_TIMEOUT, pool_set, d);
+}
+
 static void images_listed(const json_t *result, const struct fault *fault, void *user)
 {
 	struct dvmd *d = user;

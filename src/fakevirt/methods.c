@@ -251,8 +251,26 @@ static int dvm_create(struct call *c)
 	}
 	if (r < 0) {
 		fake_domain_free(d);
+	} else if (json_is_true(json_object_get(c->params, "paused"))) {
+		r = fake_domain_power(d, POWER_PAUSE, &c->fault);
 	}
 	return r;
+}
+
+static int dvm_adopt(struct call *c)
+{
+	struct fake_domain *d = param_dvm(c);
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (!param(c, "by")[0] || strlen(param(c, "by")) > DVM_SESSION_MAX ||
+	    fake_dvm_find(c->f, param(c, "by"))) {
+		return fault_set(&c->fault, FAULT_HYPERVISOR_FAILED,
+				 "The hypervisor could not hand the debug VM over");
+	}
+	strcpy(d->session, param(c, "by"));
+	return 0;
 }
 
 static int dvm_destroy(struct call *c)
@@ -278,6 +296,13 @@ static int dvm_resume(struct call *c)
 	struct fake_domain *d = param_dvm(c);
 
 	return d ? fake_domain_power(d, POWER_RESUME, &c->fault) : -EREMOTEIO;
+}
+
+static int dvm_pause(struct call *c)
+{
+	struct fake_domain *d = param_dvm(c);
+
+	return d ? fake_domain_power(d, POWER_PAUSE, &c->fault) : -EREMOTEIO;
 }
 
 static int dvm_tunnel(struct call *c)
@@ -393,11 +418,13 @@ static const struct {
 	{ "domain.port", domain_port },
 	{ "domain.power", domain_power },
 	{ "domain.screenshot", domain_screenshot },
+	{ "dvm.adopt", dvm_adopt },
 	{ "dvm.create", dvm_create },
 	{ "dvm.destroy", dvm_destroy },
 	{ "dvm.disk.attach", dvm_disk_attach },
 	{ "dvm.disk.detach", dvm_disk_detach },
 	{ "dvm.get", dvm_get },
+	{ "dvm.pause", dvm_pause },
 	{ "dvm.port.attach", dvm_port_attach },
 	{ "dvm.port.detach", dvm_port_detach },
 	{ "dvm.port.open", dvm_port_open },

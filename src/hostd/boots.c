@@ -19,6 +19,7 @@ struct boot {
 	sd_event_source *timer;
 	char session[DVM_SESSION_MAX + 1];
 	char image[65];
+	char start[8];
 };
 
 struct boots {
@@ -75,10 +76,10 @@ static void boot_check(struct boot *boot)
 	struct fault fault;
 
 	if (r && relay_agent(r) == RELAY_AGENT_UP && relay_host_key(r)) {
-		boot_finish(
-			boot,
-			json_pack("{ssss}", "image", boot->image, "host_key", relay_host_key(r)),
-			NULL);
+		boot_finish(boot,
+			    json_pack("{ssssss}", "image", boot->image, "host_key",
+				      relay_host_key(r), "start", boot->start),
+			    NULL);
 		return;
 	}
 	if (r && relay_failed(r)) {
@@ -98,13 +99,14 @@ static int on_timeout(sd_event_source *source, uint64_t now, void *user)
 	return 0;
 }
 
-void boots_wait_take(struct hostd *h, const char *session, const char *image, usec_t timeout,
-		     struct rpc_request *request)
+void boots_wait_take(struct hostd *h, const char *session, const char *image, const char *start,
+		     usec_t timeout, struct rpc_request *request)
 {
 	struct boot *boot = calloc(1, sizeof(*boot));
 	struct fault fault;
 
-	if (!boot || strlen(session) > DVM_SESSION_MAX || strlen(image) > 64) {
+	if (!boot || strlen(session) > DVM_SESSION_MAX || strlen(image) > 64 ||
+	    strlen(start) >= sizeof(boot->start)) {
 		free(boot);
 		h->starting--;
 		fault_set(&fault, FAULT_INTERNAL, "Out of memory");
@@ -115,6 +117,7 @@ void boots_wait_take(struct hostd *h, const char *session, const char *image, us
 	boot->request = request;
 	strcpy(boot->session, session);
 	strcpy(boot->image, image);
+	strcpy(boot->start, start);
 	list_add_tail(&h->boots->waiting, &boot->link);
 	if (sd_event_add_time_relative(h->event, &boot->timer, CLOCK_MONOTONIC, timeout, 10000,
 				       on_timeout, boot) < 0) {

@@ -19,22 +19,15 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "dir_each.h"
+#include "dvm_plan.h"
 #include "file.h"
-#include "hostinfo.h"
 #include "image.h"
 #include "log.h"
 #include "memory.h"
 #include "methods.h"
 #include "parse.h"
+#include "pool_ops.h"
 #include "session_file.h"
-
-/* Left to the host when a D-VM starts, besides the D-VM's own memory and the emulator's. */
-#define MEMORY_RESERVE_MIB 256
-#define EMULATOR_MIB 128
-
-#define MEMORY_MIN_MIB 64
-#define MEMORY_MAX_MIB 65536
-#define VCPUS_MAX 64
 
 /* A D-VM that is to become a memory image has that long to boot, is looked at so often, and is left
  * alone so long after its agent has come up, which goes on preparing. */
@@ -51,167 +44,11 @@ static int no_memory(struct fault *fault)
 	return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 }
 
-/* --- what it takes
- * -------------------------------------------------------------------------------------------- */
-
-static int enough_memory(unsigned memory_mib, struct fault *fault)
-{
-	uint64_t free_mib, total_mib;
-
-	if (host_memory(&free_mib, &total_mib) == 0 &&
-	    free_mib < (uint64_t)memory_mib + EMULATOR_MIB + MEMORY_RESERVE_MIB) {
-		fault_set(fault, FAULT_NO_CAPACITY,
-			  "There is not enough memory for a debug VM of %u MiB", memory_mib);
-		fault_hint(fault, "End another session, or ask for less memory.");
-		return -EREMOTEIO;
-	}
-	return 0;
-}
-
-static int add_layer(struct dvm_spec *spec, const char *name, const char *path, struct fault *fault)
-{
-	if (spec->n_layers == DVM_LAYERS_MAX) {
-		return fault_set(fault, FAULT_BAD_VALUE, "Too many stacks");
-	}
-	spec->layers[spec->n_layers++] = (struct dvm_layer){ .name = name, .path = path };
-	return 0;
-}
-
-/* `base` is in the root; the others are layers of their own where the image has one. */
-static int add_stacks(struct dvm_spec *spec, const struct image *image, const json_t *stacks,
-		      struct fault *fault)
-{
-	const json_t *stack;
-	size_t i;
-
-	json_array_foreach(stacks, i, stack)
-	{
-		const char *name = json_string_value(stack);
-		size_t at = 0;
-		int r;
-
-		while (at < image->n_stacks && strcmp(image->stack_names[at], name) != 0) {
-			at++;
-		}
-		if (at == image->n_stacks) {
-			if (strcmp(name, "base") == 0) {
-				continue;
-			}
-			fault_set(fault, FAULT_STACK_MISSING, "The D-VM image has no stack \"%s\"",
-				  name);
-			return -EREMOTEIO;
-		}
-		r = add_layer(spec, image->stacks[at].name, image->stacks[at].path, fault);
-		if (r < 0) {
-			return r;
-		}
-	}
-	return 0;
-}
-
-/* What it takes to start one: the spec's texts are the image's, the log's path its own. */
-struct dvm_plan {
-	struct dvm_spec spec;
-	struct image image;
-	char *log_path;
-};
-
-static void dvm_plan_fini(struct dvm_plan *plan)
-{
-	image_fini(&plan->image);
-	free(plan->log_path);
-}
-
-/* `state`: image, stacks, memory_mib, vcpus, uid. The image is verified; it has no name yet. */
-static int dvm_plan(struct hostd *h, const json_t *state, struct dvm_plan *ret, struct fault *fault)
-{
-	struct dvm_spec *spec = &ret->spec;
-	struct image *image = &ret->image;
-	int r;
-
-	*ret = (struct dvm_plan){ 0 };
-	spec->memory_mib = (unsigned)json_integer_value(json_object_get(state, "memory_mib"));
-	spec->vcpus = (unsigned)json_integer_value(json_object_get(state, "vcpus"));
-	spec->uid = spec->gid = (uid_t)json_integer_value(json_object_get(state, "uid"));
-	r = enough_memory(spec->memory_mib, fault);
-	if (r == 0) {
-		r = image_find(h->images, session_string(state, "image"), image, fault);
-	}
-	if (r == 0) {
-		r = image_verify(h->images, image, fault);
-	}
-	if (r < 0) {
-		return r;
-	}
-	spec->owner = h->id;
-	spec->image = image->id;
-	spec->kernel = image->kernel.path;
-	spec->firmware = image->firmware.path;
-	spec->initrd = image->initrd.path;
-	spec->cmdline = image->cmdline;
-	r = add_layer(spec, image->root.name, image->root.path, fault);
-	return r < 0 ? r : add_stacks(spec, image, json_object_get(state, "stacks"), fault);
-}
-
-/* `name`: the session's id, or what stands for it; borrowed. */
-static int dvm_plan_name(struct hostd *h, struct dvm_plan *plan, const char *name,
-			 struct fault *fault)
-{
-	plan->log_path = session_path(h, name, "console.log");
-	plan->spec.session = name;
-	plan->spec.log_path = plan->log_path;
-	return plan->log_path ? 0 : no_memory(fault);
-}
-
-static bool strings_valid(const json_t *list, bool (*valid)(const char *), size_t max)
-{
-	const json_t *item;
-	size_t i;
-
-	if (!json_is_array(list) || json_array_size(list) > max) {
-		return false;
-	}
-	json_array_foreach(list, i, item)
-	{
-		if (!json_is_string(item) || !valid(json_string_value(item))) {
-			return false;
-		}
-	}
-	return true;
-}
-
-int dvm_params(struct op *op, json_t **ret)
-{
-	_cleanup_(image_fini) struct image image = { 0 };
-	const char *which = op_string(op, "image", image_reference_valid);
-	json_t *stacks = json_object_get(op->params, "stacks");
-	uint64_t memory_mib, vcpus;
-	int r;
-
-	if (!which ||
-	    op_number(op, "memory_mib", MEMORY_MIN_MIB, MEMORY_MAX_MIB, &memory_mib) < 0 ||
-	    op_number(op, "vcpus", 1, VCPUS_MAX, &vcpus) < 0) {
-		return -EREMOTEIO;
-	}
-	if (!strings_valid(stacks, name_valid, DVM_LAYERS_MAX)) {
-		return fault_set(&op->fault, FAULT_BAD_VALUE, "\"stacks\" is missing or malformed");
-	}
-	r = image_find(op->hostd->images, which, &image, &op->fault);
-	if (r < 0) {
-		return r;
-	}
-	*ret = json_pack("{sssOsIsI}", "image", image.id, "stacks", stacks, "memory_mib",
-			 (json_int_t)memory_mib, "vcpus", (json_int_t)vcpus);
-	return *ret ? 0 : op_no_memory(op);
-}
-
 /* --- made and found
  * ------------------------------------------------------------------------------------------- */
 
-/* Notes the image in `state`. 0, or -errno where it has to boot; -EREMOTEIO with `fault` where it
- * cannot do that now either. */
-static int create_from_memory(struct hostd *h, const char *session, struct dvm_spec *spec,
-			      json_t *state, struct fault *fault)
+int dvm_create_from_memory(struct hostd *h, const char *session, struct dvm_spec *spec,
+			   json_t *state, struct fault *fault)
 {
 	_cleanup_free_ char *shape = NULL, *path = session_path(h, session, "memory");
 	char name[MEMORY_NAME_LEN + 1];
@@ -258,7 +95,11 @@ static int dvm_create(struct hostd *h, const char *session, json_t *state, struc
 	if (r < 0) {
 		return r;
 	}
-	r = create_from_memory(h, session, &plan.spec, state, fault);
+	r = pool_hand_over(h, session, &plan, state, fault);
+	if (r == 0 || r == -EREMOTEIO) {
+		return r;
+	}
+	r = dvm_create_from_memory(h, session, &plan.spec, state, fault);
 	return r == 0 || r == -EREMOTEIO ? r : h->hv->ops->dvm_create(h->hv, &plan.spec, fault);
 }
 
@@ -273,11 +114,31 @@ static int dvm_running(struct hostd *h, const char *session, struct fault *fault
 						     : r;
 }
 
+/* One of the pool's that we were giving to it when we died: it may have run already, or not. */
+static int drop_half_taken(struct hostd *h, const char *session, json_t *state, struct fault *fault)
+{
+	int r;
+
+	if (!json_object_get(state, "member")) {
+		return 0;
+	}
+	r = h->hv->ops->dvm_destroy(h->hv, session, fault);
+	if (r == 0) {
+		r = pool_member_remove(h, session_string(state, "member"), fault);
+	}
+	json_object_del(state, "member");
+	return r < 0 ? r : session_save(h, session, state, fault);
+}
+
 int dvm_need(struct hostd *h, const char *session, json_t *state, struct fault *fault)
 {
 	bool created = json_is_true(json_object_get(state, "created"));
 	int r;
 
+	r = created ? 0 : drop_half_taken(h, session, state, fault);
+	if (r < 0) {
+		return r;
+	}
 	r = dvm_running(h, session, fault);
 	if (r < 0 && fault->code == FAULT_DVM_LOST && !created) {
 		r = dvm_create(h, session, state, fault);
@@ -455,8 +316,13 @@ static int dvm_prepare(struct op *op)
 	return op->result ? 0 : op_no_memory(op);
 }
 
+static void dvm_prepare_finish(struct op *op)
+{
+	pool_tend_start(op->hostd);
+}
+
 const struct op_method dvm_methods[] = {
-	{ .name = "dvm.prepare", .key = "image", .run = dvm_prepare },
+	{ .name = "dvm.prepare", .key = "image", .run = dvm_prepare, .finish = dvm_prepare_finish },
 	{ .name = NULL },
 };
 
@@ -481,12 +347,45 @@ void dvm_suspect_start(struct hostd *h, const char *session)
 	op_start(h, &suspect_method, json_pack("{ss}", "session", session), NULL);
 }
 
+/* D-VMs and folders of an earlier dvm-hostd that nobody will ask for. One that a session is getting
+ * is left to the session. */
+struct tidy {
+	struct hostd *hostd;
+	const char *name;
+};
+
+static int compare_member(const char *session, void *user)
+{
+	struct tidy *tidy = user;
+	json_auto_t *state = NULL;
+	struct fault fault;
+
+	return session_load(tidy->hostd, session, &state, &fault) == 0 &&
+	       strcmp(session_string(state, "member"), tidy->name) == 0;
+}
+
+static bool is_loose(struct hostd *h, const char *name)
+{
+	struct tidy tidy = { .hostd = h, .name = name };
+
+	if (making_name_valid(name)) {
+		return !memory_is_making(h->memory, name);
+	}
+	return pool_id_valid(name) && !pool_has(h->pool, name) &&
+	       session_each(h, compare_member, &tidy) == 0;
+}
+
+static bool loose_name_valid(const char *s)
+{
+	return making_name_valid(s) || pool_id_valid(s);
+}
+
 static int tidy_folder(const char *name, void *user)
 {
 	struct hostd *h = user;
 	_cleanup_free_ char *folder = session_path(h, name, "");
 
-	if (folder && !memory_is_making(h->memory, name) && dir_remove(folder) < 0) {
+	if (folder && is_loose(h, name) && dir_remove(folder) < 0) {
 		log_warn("%s could not be removed, ignoring", folder);
 	}
 	return 0;
@@ -503,13 +402,12 @@ static int tidy_run(struct op *op)
 	for (size_t i = 0; i < domains.n_domains && r == 0; i++) {
 		const struct domain_brief *domain = &domains.domains[i];
 
-		if (domain_is_our_dvm(h, domain) && making_name_valid(domain->session) &&
-		    !memory_is_making(h->memory, domain->session)) {
+		if (domain_is_our_dvm(h, domain) && is_loose(h, domain->session)) {
 			r = h->hv->ops->dvm_destroy(h->hv, domain->session, &op->fault);
 		}
 	}
 	if (r == 0 && folder) {
-		dir_each(folder, making_name_valid, tidy_folder, h);
+		dir_each(folder, loose_name_valid, tidy_folder, h);
 	}
 	return r;
 }

@@ -18,6 +18,7 @@
 #include "methods.h"
 #include "once.h"
 #include "parse.h"
+#include "pool_ops.h"
 #include "server.h"
 #include "shots.h"
 
@@ -97,6 +98,7 @@ static void loop_contact(void *arg)
 	if (post->up) {
 		dvm_tidy_start(post->hostd);
 		restore_all_start(post->hostd);
+		pool_tend_start(post->hostd);
 	}
 	free(post);
 }
@@ -143,6 +145,9 @@ static void loop_domain(void *arg)
 		server_notify(h->server, "dvm.lost",
 			      json_pack("{ssss}", "session", e->session, "reason",
 					domain_event_name(e->kind)));
+	}
+	if (event_ends(e->kind) && pool_lost(h->pool, e->session)) {
+		pool_tend_start(h);
 	}
 	while ((r = relay_next(h->relays, &it))) {
 		if (strcmp(relay_domain(r), e->uuid) == 0 &&
@@ -404,6 +409,9 @@ int hostd_open(struct hostd *h, const char *uri)
 		r = memory ? memory_store_new(memory, h->images, &h->memory) : -ENOMEM;
 	}
 	if (r == 0) {
+		r = pool_new(&h->pool);
+	}
+	if (r == 0) {
 		r = shots_new(&h->shots);
 	}
 	if (r == 0) {
@@ -432,6 +440,7 @@ int hostd_open(struct hostd *h, const char *uri)
 
 void hostd_stop(struct hostd *h)
 {
+	pool_drain_start(h);
 	h->stopping = true;
 	memory_store_stop(h->memory);
 	h->boots = boots_free(h->boots);
@@ -447,7 +456,9 @@ void hostd_close(struct hostd *h)
 	h->boots = boots_free(h->boots);
 	relays_close(h->relays);
 	h->hv = h->hv ? h->hv->ops->free(h->hv) : NULL;
+	pool_timer_stop(h);
 	h->workers = worker_pool_free(h->workers);
+	h->pool = pool_free(h->pool);
 	h->log_watches = log_watches_free(h->log_watches);
 	h->relays = relays_free(h->relays);
 	h->server = server_free(h->server);

@@ -27,6 +27,7 @@ struct relays;
 struct server;
 struct image_store;
 struct memory_store;
+struct pool;
 struct boots;
 struct shots;
 struct log_watches;
@@ -42,12 +43,15 @@ struct hostd {
 	struct hypervisor *hv;
 	struct image_store *images;
 	struct memory_store *memory;
+	struct pool *pool;
 	struct shots *shots;
 	/* the rest belongs to the loop's thread */
 	struct relays *relays;
 	struct server *server;
 	struct boots *boots;
 	struct log_watches *log_watches;
+	sd_event_source *pool_timer;
+	bool pool_tending, pool_again; /* it is being looked after; and is to be once more */
 	unsigned ops_running;
 	atomic_uint starting; /* sessions whose D-VM is not ready yet; what can wait makes way */
 	bool stopping;

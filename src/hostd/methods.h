@@ -9,6 +9,7 @@ extern const struct op_method domain_methods[];	 /* host.*, domain.* */
 extern const struct op_method console_methods[]; /* console.* */
 extern const struct op_method image_methods[];	 /* image.* */
 extern const struct op_method dvm_methods[];	 /* dvm.prepare */
+extern const struct op_method pool_methods[];	 /* pool.set */
 extern const struct op_method
 	session_methods[]; /* dvm.ensure, dvm.config, session.*, attach.console */
 extern const struct op_method disk_methods[]; /* attach.disk, detach.disk */

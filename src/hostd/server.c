@@ -36,7 +36,7 @@ struct server {
 
 static const struct op_method *const tables[] = {
 	domain_methods, console_methods, image_methods,	  dvm_methods,	session_methods,
-	disk_methods,	stream_methods,	 display_methods, port_methods,
+	disk_methods,	stream_methods,	 display_methods, port_methods, pool_methods,
 };
 
 static const struct op_method *method_find(const char *name)

@@ -5,6 +5,8 @@
  * for each session. One object:
  *
  * - image (id), stacks, memory_mib, vcpus: of the D-VM; uid: its user, 0 where we are not root
+ * - member: the D-VM came from the pool, where that was its name; until `created`, it may have been
+ * handed over or not
  * - created: the D-VM was started once; when it is not there later, it is lost, not missing
  * - agent: the configuration that the agent is to have, as dvmd gave it
  * - consoles: a list of {vm, name, mode, record}; no mode: rw

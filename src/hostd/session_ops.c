@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvm.*, session.* and attach.console: what a session is to be is written down, then made so. */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "boots.h"
 #include "cleanup.h"
 #include "dvm.h"
+#include "dvm_plan.h"
+#include "dvm_uid.h"
 #include "file.h"
 #include "image.h"
 #include "methods.h"
 #include "parse.h"
+#include "pool_ops.h"
 #include "server.h"
 #include "session_file.h"
 #include "session_link.h"
@@ -20,49 +22,9 @@
 /* --- dvm.ensure
  * ------------------------------------------------------------------------------------------ */
 
-struct uid_search {
-	const struct hostd *hostd;
-	uid_t uid;
-	bool used;
-};
-
-static int uid_compare(const char *session, void *user)
-{
-	struct uid_search *search = user;
-	json_auto_t *state = NULL;
-	struct fault fault;
-
-	if (session_load(search->hostd, session, &state, &fault) == 0 &&
-	    (uid_t)json_integer_value(json_object_get(state, "uid")) == search->uid) {
-		search->used = true;
-	}
-	return search->used;
-}
-
-/* A user that no other D-VM of this host has; 0 where we are not root. */
-static uid_t uid_choose(const struct hostd *h, const char *session)
-{
-	unsigned hash = 5381;
-
-	for (const char *p = session; *p; p++) {
-		hash = hash * 33 + (unsigned char)*p;
-	}
-	for (unsigned i = 0; h->root && i < DVM_UIDS; i++) {
-		struct uid_search search = { .hostd = h,
-					     .uid = DVM_UID_FIRST + (hash + i) % DVM_UIDS };
-
-		session_each(h, uid_compare, &search);
-		if (!search.used) {
-			return search.uid;
-		}
-	}
-	return 0;
-}
-
 /* The session's file as it is, or as the parameters want it. */
 static int state_begin(struct op *op, const char *session, json_t **ret)
 {
-	static pthread_mutex_t uid_lock = PTHREAD_MUTEX_INITIALIZER;
 	json_t *agent = json_object_get(op->params, "agent");
 	json_auto_t *state = NULL, *dvm = NULL;
 	int r;
@@ -82,14 +44,14 @@ static int state_begin(struct op *op, const char *session, json_t **ret)
 		if (r < 0) {
 			return r;
 		}
-		pthread_mutex_lock(&uid_lock); /* until the choice stands in the file */
+		dvm_uid_lock(); /* until the choice stands in the file */
 		state = json_pack("{sOsIsbs[]s[]s[]}", "agent", agent, "uid",
-				  (json_int_t)uid_choose(op->hostd, session), "created", 0,
+				  (json_int_t)dvm_uid_choose(op->hostd, session), "created", 0,
 				  "consoles", "displays", "disks");
 		r = state && json_object_update(state, dvm) == 0
 			    ? session_save(op->hostd, session, state, &op->fault)
 			    : op_no_memory(op);
-		pthread_mutex_unlock(&uid_lock);
+		dvm_uid_unlock();
 	}
 	if (r == 0) {
 		*ret = json_incref(state);
@@ -110,6 +72,7 @@ static int dvm_ensure(struct op *op)
 	struct hostd *h = op->hostd;
 	const char *session = op_string(op, "session", session_id_valid);
 	json_auto_t *state = NULL;
+	bool created = false;
 	uint64_t timeout_ms;
 	int r;
 
@@ -132,11 +95,16 @@ static int dvm_ensure(struct op *op)
 	}
 	if (r == 0) {
 		progress(h, session, "dvm", "The debug VM is being started");
+		created = json_is_true(json_object_get(state, "created"));
 		r = dvm_need(h, session, state, &op->fault);
+	}
+	if (r == 0 && !created && pool_is_on(h->pool) && !json_object_get(state, "member")) {
+		progress(h, session, "pool", "No debug VM was waiting");
 	}
 	if (r == 0) {
 		progress(h, session, "boot",
-			 json_object_get(state, "memory")
+			 json_object_get(state, "member") ? "A debug VM that was waiting goes on"
+			 : json_object_get(state, "memory")
 				 ? "The debug VM goes on from its memory image"
 				 : "The debug VM boots");
 		r = op_failpoint(&op->fault, "hostd.ensure.dvm");
@@ -150,8 +118,11 @@ static int dvm_ensure(struct op *op)
 	if (r < 0) {
 		return r;
 	}
-	op->result =
-		json_pack("{ssss}", "session", session, "image", session_string(state, "image"));
+	op->result = json_pack("{ssssss}", "session", session, "image",
+			       session_string(state, "image"), "start",
+			       json_object_get(state, "member")	  ? "pool"
+			       : json_object_get(state, "memory") ? "memory"
+								  : "boot");
 	return op->result ? 0 : op_no_memory(op);
 }
 
@@ -159,14 +130,15 @@ static void dvm_ensure_finish(struct op *op)
 {
 	uint64_t timeout_ms = 0;
 
+	pool_tend_start(op->hostd);
 	if (op->status < 0 ||
 	    op_number(op, "boot_timeout_ms", 1, BOOT_TIMEOUT_MAX_MS, &timeout_ms) < 0) {
 		op->hostd->starting--;
 		return; /* op_reply() tells the fault */
 	}
 	boots_wait_take(op->hostd, session_string(op->result, "session"),
-			session_string(op->result, "image"), timeout_ms * USEC_PER_MSEC,
-			TAKE_PTR(op->request));
+			session_string(op->result, "image"), session_string(op->result, "start"),
+			timeout_ms * USEC_PER_MSEC, TAKE_PTR(op->request));
 }
 
 /* --- dvm.config, attach.console, attach.vnc
@@ -302,6 +274,9 @@ static int session_release(struct op *op)
 	}
 	if (r == 0 && state) {
 		r = ports_drop_all(h, session, state, &op->fault);
+	}
+	if (r == 0 && state && json_object_get(state, "member")) {
+		r = pool_member_remove(h, session_string(state, "member"), &op->fault);
 	}
 	if (r == 0) {
 		r = relay_stop(h, session, &op->fault);

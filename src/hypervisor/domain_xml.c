@@ -171,6 +171,15 @@ static void xml_qemu_arguments(struct xml *x)
 	xml_close(x);
 }
 
+/* Whose D-VM it is. */
+static void xml_session_attrs(struct xml *x, const char *session, const char *image,
+			      const char *owner)
+{
+	xml_attr(x, "id", session);
+	xml_attr(x, "image", image);
+	xml_attr(x, "owner", owner);
+}
+
 static void xml_domain(struct xml *x, const struct dvm_spec *spec, bool kvm)
 {
 	char number[32];
@@ -185,9 +194,7 @@ static void xml_domain(struct xml *x, const struct dvm_spec *spec, bool kvm)
 	xml_open(x, "metadata");
 	xml_open(x, DVM_XML_PREFIX ":session");
 	xml_attr(x, "xmlns:" DVM_XML_PREFIX, DVM_XML_NAMESPACE);
-	xml_attr(x, "id", spec->session);
-	xml_attr(x, "image", spec->image);
-	xml_attr(x, "owner", spec->owner);
+	xml_session_attrs(x, spec->session, spec->image, spec->owner);
 	xml_close(x);
 	xml_close(x);
 
@@ -331,6 +338,17 @@ int domain_xml_dvm(const struct dvm_spec *spec, bool kvm, char **ret)
 	struct xml x = xml_begin();
 
 	xml_domain(&x, spec, kvm);
+	return xml_end(&x, ret);
+}
+
+int domain_xml_metadata(const char *session, const char *image, const char *owner, char **ret)
+{
+	struct xml x = xml_begin();
+
+	/* libvirt puts it into the namespace. */
+	xml_open(&x, "session");
+	xml_session_attrs(&x, session, image, owner);
+	xml_close(&x);
 	return xml_end(&x, ret);
 }
 

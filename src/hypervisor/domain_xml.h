@@ -20,6 +20,9 @@ bool kvm_usable(void);
 
 /* The whole domain of a D-VM. Free with free(). -ENOMEM. */
 int domain_xml_dvm(const struct dvm_spec *spec, bool kvm, char **ret) _must_check_;
+/* Our metadata element, which says whose D-VM it is. */
+int domain_xml_metadata(const char *session, const char *image, const char *owner,
+			char **ret) _must_check_;
 /* A <disk> for hot-plug as `target_dev` ("vdb"). */
 int domain_xml_disk(const struct dvm_disk *disk, const char *target_dev, char **ret) _must_check_;
 

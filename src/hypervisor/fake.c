@@ -315,10 +315,10 @@ static int fake_dvm_shape(struct hypervisor *hv, const struct dvm_spec *spec, ch
 static int fake_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault)
 {
 	return fake_call(hv, "dvm.create",
-			 json_pack("{sssssssisiss?}", "session", spec->session, "image",
+			 json_pack("{sssssssisiss?sb}", "session", spec->session, "image",
 				   spec->image, "owner", spec->owner, "memory_mib",
 				   (int)spec->memory_mib, "vcpus", (int)spec->vcpus, "memory",
-				   spec->memory),
+				   spec->memory, "paused", spec->paused),
 			 NULL, fault);
 }
 
@@ -354,6 +354,19 @@ static int fake_dvm_save(struct hypervisor *hv, const char *session, const char 
 static int fake_dvm_resume(struct hypervisor *hv, const char *session, struct fault *fault)
 {
 	return fake_call(hv, "dvm.resume", json_pack("{ss}", "session", session), NULL, fault);
+}
+
+static int fake_dvm_pause(struct hypervisor *hv, const char *session, struct fault *fault)
+{
+	return fake_call(hv, "dvm.pause", json_pack("{ss}", "session", session), NULL, fault);
+}
+
+static int fake_dvm_adopt(struct hypervisor *hv, const struct dvm_adoption *adoption,
+			  struct fault *fault)
+{
+	return fake_call(hv, "dvm.adopt",
+			 json_pack("{ssss}", "session", adoption->member, "by", adoption->session),
+			 NULL, fault);
 }
 
 static int fake_dvm_tunnel_open(struct hypervisor *hv, const char *session, int *ret_fd,
@@ -566,6 +579,8 @@ const struct hypervisor_ops hypervisor_fake = {
 	.dvm_destroy = fake_dvm_destroy,
 	.dvm_get = fake_dvm_get,
 	.dvm_resume = fake_dvm_resume,
+	.dvm_pause = fake_dvm_pause,
+	.dvm_adopt = fake_dvm_adopt,
 	.dvm_tunnel_open = fake_dvm_tunnel_open,
 	.dvm_disk_attach = fake_dvm_disk_attach,
 	.dvm_disk_detach = fake_dvm_disk_detach,

@@ -7,7 +7,8 @@
  * may be repeated. Every verb converges: asking for what is already so succeeds. Functions return 0
  * or -EREMOTEIO with `fault` filled.
  *
- * Domains are named by UUID or by the hypervisor's own name; D-VMs by their session.
+ * Domains are named by UUID or by the hypervisor's own name; D-VMs by their session, or by what stands
+ * for one before they have it (dvm_adopt).
  */
 #pragma once
 
@@ -133,9 +134,15 @@ struct dvm_spec {
 	struct dvm_layer layers[DVM_LAYERS_MAX]; /* the root first */
 	size_t n_layers;
 	const char *memory; /* a memory image of the same shape, which is used up; NULL: it boots */
+	bool paused;	    /* with `memory`: it executes nothing before dvm_resume() */
 	const char *log_path; /* serial console, for the operator */
 	uid_t uid;	      /* user of the emulator; 0: the hypervisor's choice */
 	gid_t gid;
+};
+
+struct dvm_adoption {
+	const char *member;		    /* what the D-VM was made as */
+	const char *session, *image, *owner; /* as of struct dvm_spec */
 };
 
 struct dvm_disk {
@@ -253,6 +260,11 @@ struct hypervisor_ops {
 	 * FAULT_DISK_FULL is told as FAULT_HYPERVISOR_FAILED. */
 	int (*dvm_save)(struct hypervisor *hv, const char *session, const char *path,
 			struct fault *fault);
+	int (*dvm_pause)(struct hypervisor *hv, const char *session, struct fault *fault);
+	/* Gives a D-VM that belongs to no session to one: it is that session's from then on and
+	 * found under its name only, also by a dvm-hostd started later. FAULT_DVM_LOST. */
+	int (*dvm_adopt)(struct hypervisor *hv, const struct dvm_adoption *adoption,
+			 struct fault *fault);
 	/* Fine when there is none. */
 	int (*dvm_destroy)(struct hypervisor *hv, const char *session, struct fault *fault);
 	/* FAULT_DVM_LOST when there is none. A started D-VM runs; one found paused is resumed. */

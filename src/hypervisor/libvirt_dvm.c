@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adopted.h"
 #include "clock.h"
 #include "domain_xml.h"
 #include "emulator_user.h"
@@ -25,7 +26,10 @@ static int dvm_find(struct libvirt_link *l, virConnectPtr conn, const char *sess
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	int r;
 
-	snprintf(name, sizeof(name), DVM_DOMAIN_PREFIX "%s", session);
+	/* One that was adopted keeps the name that it was started with. */
+	if (!adopted_uuid(libvirt_link_adopted(l), session, name)) {
+		snprintf(name, sizeof(name), DVM_DOMAIN_PREFIX "%s", session);
+	}
 	r = libvirt_domain_find(l, conn, name, &domain, fault);
 	if (r < 0 && fault->code != FAULT_VM_GONE) {
 		return r;
@@ -75,16 +79,17 @@ int libvirt_dvm_shape(struct hypervisor *hv, const struct dvm_spec *spec, char *
 }
 
 /* The domain as it was when its memory was saved, under the name of this one. */
-static int domain_restore(virConnectPtr conn, struct libvirt_link *l, const char *memory,
+static int domain_restore(virConnectPtr conn, struct libvirt_link *l, const struct dvm_spec *spec,
 			  const char *xml, struct fault *fault)
 {
-	int r = save_image_set_domain(memory, xml);
+	unsigned flags = spec->paused ? VIR_DOMAIN_SAVE_PAUSED : VIR_DOMAIN_SAVE_RUNNING;
+	int r = save_image_set_domain(spec->memory, xml);
 
 	if (r < 0) {
 		return fault_set(fault, FAULT_HYPERVISOR_FAILED,
 				 "The debug VM's memory image cannot be used: %s", strerror(-r));
 	}
-	if (virDomainRestoreFlags(conn, memory, NULL, VIR_DOMAIN_SAVE_RUNNING) < 0) {
+	if (virDomainRestoreFlags(conn, spec->memory, NULL, flags) < 0) {
 		return libvirt_link_fault(l, fault, "start the debug VM from its memory image");
 	}
 	return 0;
@@ -122,7 +127,7 @@ int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struc
 		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	if (spec->memory) {
-		return domain_restore(conn, libvirt_link_of(hv), spec->memory, xml, fault);
+		return domain_restore(conn, libvirt_link_of(hv), spec, xml, fault);
 	}
 	domain = virDomainCreateXML(conn, xml, 0);
 	if (!domain) {
@@ -157,6 +162,7 @@ int libvirt_dvm_destroy(struct hypervisor *hv, const char *session, struct fault
 	if (virDomainDestroy(domain) < 0 && libvirt_domain_state(domain) != DOMAIN_OFF) {
 		return libvirt_link_fault(libvirt_link_of(hv), fault, "remove the debug VM");
 	}
+	adopted_remove(libvirt_link_adopted(libvirt_link_of(hv)), session);
 	return 0;
 }
 
@@ -183,18 +189,57 @@ int libvirt_dvm_get(struct hypervisor *hv, const char *session, struct domain_in
 	return r;
 }
 
-int libvirt_dvm_resume(struct hypervisor *hv, const char *session, struct fault *fault)
+static int dvm_power(struct hypervisor *hv, const char *session, enum power_verb verb,
+		     struct fault *fault)
 {
 	_cleanup_domain_ virDomainPtr domain = NULL;
 	int r;
 
 	r = dvm_get(hv, session, &domain, fault);
 	if (r == 0) {
-		r = libvirt_domain_power(libvirt_link_of(hv), domain, POWER_RESUME,
+		r = libvirt_domain_power(libvirt_link_of(hv), domain, verb,
 					 libvirt_domain_state(domain), fault);
 		r = dvm_lost(domain, r, fault);
 	}
 	return r;
+}
+
+int libvirt_dvm_resume(struct hypervisor *hv, const char *session, struct fault *fault)
+{
+	return dvm_power(hv, session, POWER_RESUME, fault);
+}
+
+int libvirt_dvm_pause(struct hypervisor *hv, const char *session, struct fault *fault)
+{
+	return dvm_power(hv, session, POWER_PAUSE, fault);
+}
+
+/* The metadata is where it stands whose it is: changed in one step, and kept by libvirt. */
+int libvirt_dvm_adopt(struct hypervisor *hv, const struct dvm_adoption *adoption,
+		      struct fault *fault)
+{
+	struct libvirt_link *l = libvirt_link_of(hv);
+	_cleanup_domain_ virDomainPtr domain = NULL;
+	_cleanup_free_ char *xml = NULL;
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	int r;
+
+	r = dvm_get(hv, adoption->member, &domain, fault);
+	if (r < 0) {
+		return r;
+	}
+	if (domain_xml_metadata(adoption->session, adoption->image, adoption->owner, &xml) < 0 ||
+	    virDomainGetUUIDString(domain, uuid) < 0 ||
+	    adopted_put(libvirt_link_adopted(l), adoption->session, uuid) < 0) {
+		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
+	}
+	if (virDomainSetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, xml, DVM_XML_PREFIX,
+				 DVM_XML_NAMESPACE, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+		r = libvirt_link_fault(l, fault, "hand the debug VM over");
+		adopted_remove(libvirt_link_adopted(l), adoption->session);
+		return dvm_lost(domain, r, fault);
+	}
+	return 0;
 }
 
 static int tunnel_read(struct hypervisor *hv, const char *session, char **ret_path, bool *ret_open,

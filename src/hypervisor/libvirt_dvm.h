@@ -18,6 +18,9 @@ int libvirt_dvm_get(struct hypervisor *hv, const char *session, struct domain_in
 		    struct fault *fault) _must_check_;
 int libvirt_dvm_resume(struct hypervisor *hv, const char *session,
 		       struct fault *fault) _must_check_;
+int libvirt_dvm_pause(struct hypervisor *hv, const char *session, struct fault *fault) _must_check_;
+int libvirt_dvm_adopt(struct hypervisor *hv, const struct dvm_adoption *adoption,
+		      struct fault *fault) _must_check_;
 int libvirt_dvm_tunnel_open(struct hypervisor *hv, const char *session, int *ret_fd,
 			    struct fault *fault) _must_check_;
 int libvirt_dvm_disk_attach(struct hypervisor *hv, const struct dvm_disk *disk,

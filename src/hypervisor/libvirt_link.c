@@ -16,7 +16,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "adopted.h"
 #include "domain_xml.h"
+#include "libvirt_domain.h"
 #include "parse.h"
 
 #define RETRY_MIN_MS 100
@@ -29,6 +31,7 @@ struct libvirt_link {
 	char *uri;
 	const struct hypervisor_events *events;
 	void *user;
+	struct adopted *adopted;
 	pthread_t events_thread, connect_thread;
 
 	pthread_mutex_t lock;
@@ -93,7 +96,8 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int 
 		return 0;
 	}
 	memcpy(e.uuid, uuid, sizeof(e.uuid));
-	if (strncmp(name, DVM_DOMAIN_PREFIX, strlen(DVM_DOMAIN_PREFIX)) == 0 &&
+	if (!adopted_session(l->adopted, uuid, e.session) &&
+	    strncmp(name, DVM_DOMAIN_PREFIX, strlen(DVM_DOMAIN_PREFIX)) == 0 &&
 	    strlen(name) < sizeof(e.session)) {
 		strcpy(e.session, name + strlen(DVM_DOMAIN_PREFIX));
 	}
@@ -118,6 +122,30 @@ static void *events_run(void *arg)
 	return NULL;
 }
 
+/* Who has which D-VM, as the hypervisor kept it while we were not there. */
+static int adopted_read(struct libvirt_link *l, virConnectPtr conn)
+{
+	virDomainPtr *domains = NULL;
+	int n = virConnectListAllDomains(conn, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+	int r = n < 0 ? -EREMOTEIO : 0;
+
+	adopted_clear(l->adopted);
+	for (int i = 0; i < n; i++) {
+		char session[DVM_SESSION_MAX + 1], owner[DVM_OWNER_MAX + 1];
+		char uuid[VIR_UUID_STRING_BUFLEN];
+
+		if (r == 0 && libvirt_domain_metadata(domains[i], session, owner) &&
+		    strcmp(virDomainGetName(domains[i]) + strlen(DVM_DOMAIN_PREFIX), session) !=
+			    0 &&
+		    virDomainGetUUIDString(domains[i], uuid) == 0) {
+			r = adopted_put(l->adopted, session, uuid);
+		}
+		virDomainFree(domains[i]);
+	}
+	free(domains);
+	return r;
+}
+
 static int link_connect(struct libvirt_link *l, virConnectPtr *ret)
 {
 	_cleanup_connection_ virConnectPtr conn = virConnectOpen(l->uri);
@@ -129,6 +157,10 @@ static int link_connect(struct libvirt_link *l, virConnectPtr *ret)
 	    virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
 					     VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), l,
 					     NULL) < 0) {
+		virConnectUnregisterCloseCallback(conn, on_close);
+		return -EREMOTEIO;
+	}
+	if (adopted_read(l, conn) < 0) {
 		virConnectUnregisterCloseCallback(conn, on_close);
 		return -EREMOTEIO;
 	}
@@ -212,7 +244,9 @@ int libvirt_link_new(const char *uri, const struct hypervisor_events *events, vo
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	if (!l->uri || pthread_create(&l->events_thread, NULL, events_run, l) != 0) {
+	if (!l->uri || adopted_new(&l->adopted) < 0 ||
+	    pthread_create(&l->events_thread, NULL, events_run, l) != 0) {
+		adopted_free(l->adopted);
 		free(l->uri);
 		free(l);
 		return -ENOMEM;
@@ -248,9 +282,15 @@ struct libvirt_link *libvirt_link_free(struct libvirt_link *l)
 	pthread_join(l->events_thread, NULL);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
+	adopted_free(l->adopted);
 	free(l->uri);
 	free(l);
 	return NULL;
+}
+
+struct adopted *libvirt_link_adopted(struct libvirt_link *l)
+{
+	return l->adopted;
 }
 
 bool libvirt_link_alive(struct libvirt_link *l)

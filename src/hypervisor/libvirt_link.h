@@ -14,6 +14,7 @@ int libvirt_link_new(const char *uri, const struct hypervisor_events *events, vo
 		     struct libvirt_link **ret) _must_check_;
 struct libvirt_link *libvirt_link_free(struct libvirt_link *l);
 bool libvirt_link_alive(struct libvirt_link *l);
+struct adopted *libvirt_link_adopted(struct libvirt_link *l);
 /* A reference to be closed by the caller; FAULT_HYPERVISOR_AWAY. */
 int libvirt_link_get(struct libvirt_link *l, virConnectPtr *ret, struct fault *fault) _must_check_;
 /* Turns libvirt's last error of this thread into `fault`; its text goes to trouble(). `what`

@@ -216,7 +216,7 @@ class Host:
     def assert_clean(self):
         assert wait_for(lambda: not self.relay_pids() or None, "relays to end", 5) or True
         assert list((self.state / "run/relay").iterdir()) == []
-        # What is to become a memory image is no session's: it goes with dvm-hostd.
-        assert [p for p in (self.state / "run/dvm").iterdir() if not p.name.startswith("t-")] == []
+        # What is to become a memory image, and what waits for a session, is no session's: it goes with dvm-hostd.
+        assert [p for p in (self.state / "run/dvm").iterdir() if p.name[:2] not in ("t-", "p-")] == []
         assert list((self.state / "consoles").iterdir()) == []
         assert self.call("session.list")["sessions"] == []
