@@ -20,6 +20,17 @@ SERIAL = {
     "pty+log": "<serial type='pty'><log file='{dir}/serial.log' append='off'/></serial>",
 }
 
+# What a D-VM knows that no other may: 64 random bytes, the kernel's id of this boot, the bytes from which the agent's stack
+# canary is made (AT_RANDOM, 25, of getauxval(3)), its host key.
+SECRETS = r"""
+head -c 64 /dev/urandom | od -An -tx1 -v | tr -d ' \n'; echo
+cat /proc/sys/kernel/random/boot_id
+agent=$(pgrep -x agent)
+at=$(od -An -v -w16 -t u8 /proc/$agent/auxv | while read key value; do [ "$key" = 25 ] && echo "$value"; done)
+dd if=/proc/$agent/mem bs=1 skip="$at" count=16 2>/dev/null | od -An -tx1 -v | tr -d ' \n'; echo
+cat /run/dvm/host_key.pub
+"""
+
 
 def virsh(*args, check=True):
     return dvmtest.run("virsh", "-c", URI, "-q", *args, check=check).stdout

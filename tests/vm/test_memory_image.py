@@ -9,18 +9,6 @@ import pytest
 import targets
 from dvmtest import wait_for
 
-# What a D-VM knows that no other may: 64 random bytes, the kernel's id of this boot, the bytes from which the agent's stack
-# canary is made (AT_RANDOM, 25, of getauxval(3)), its host key.
-SECRETS = r"""
-head -c 64 /dev/urandom | od -An -tx1 -v | tr -d ' \n'; echo
-cat /proc/sys/kernel/random/boot_id
-agent=$(pgrep -x agent)
-at=$(od -An -v -w16 -t u8 /proc/$agent/auxv | while read key value; do [ "$key" = 25 ] && echo "$value"; done)
-dd if=/proc/$agent/mem bs=1 skip="$at" count=16 2>/dev/null | od -An -tx1 -v | tr -d ' \n'; echo
-cat /run/dvm/host_key.pub
-"""
-
-
 def images(cloud):
     return [p.name for p in (cloud.state / "memory").iterdir() if not p.name.endswith(".part")]
 
@@ -51,7 +39,7 @@ def test_they_did_not_boot(cloud, pair):
 
 
 def test_they_share_no_secret(cloud, pair):
-    one, two = (cloud.dvm("ssh", session, "--", SECRETS).stdout.splitlines() for session in pair)
+    one, two = (cloud.dvm("ssh", session, "--", targets.SECRETS).stdout.splitlines() for session in pair)
     assert len(one) == len(two) == 4
     assert len(one[0]) == 128 and len(one[2]) == 32 and one[3].startswith("ssh-ed25519 ")
     for mine, others in zip(one, two):
