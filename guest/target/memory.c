@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "parse.h"
 
 #define DEVICE "/dev/target-memory"
 
@@ -72,4 +73,46 @@ int memory_open_types(const struct invocation *in, struct kernel **ret, struct f
 const char *memory_partial(const struct kernel *k)
 {
 	return kernel_marks(k) ? kernel_first_mark(k) : NULL;
+}
+
+int memory_table(struct invocation *in, const char *name, const struct column *columns, size_t n,
+		 int (*fill)(struct kernel *k, struct invocation *in, struct table *table,
+			     struct fault *ret_fault))
+{
+	struct fault fault = { 0 };
+	struct table *table;
+	struct kernel *k;
+	int r;
+
+	if (memory_open_types(in, &k, &fault) < 0) {
+		return complain(&fault);
+	}
+	table = table_new(name, columns, n);
+	r = fill(k, in, table, &fault);
+	if (r == 0) {
+		table_print(table, in->json, memory_partial(k));
+	}
+	table_free(table);
+	kernel_free(k);
+	return r < 0 ? complain(&fault) : 0;
+}
+
+int memory_task(struct kernel *k, const char *pid, struct task *ret, struct fault *ret_fault)
+{
+	struct tasks tasks;
+	const struct task *t;
+	uint32_t number;
+
+	if (parse_u32(pid, &number) < 0 || number > INT32_MAX) {
+		return fault_set(ret_fault, FAULT_BAD_VALUE, "%.40s is no process number", pid);
+	}
+	if (tasks_load(k, true, &tasks) < 0) {
+		return fault_set(ret_fault, FAULT_INTERNAL, "no memory");
+	}
+	t = tasks_find(&tasks, (int32_t)number);
+	if (t) {
+		*ret = *t;
+	}
+	tasks_fini(&tasks);
+	return t ? 0 : fault_set(ret_fault, FAULT_NOT_FOUND, "the target has no task %u", number);
 }

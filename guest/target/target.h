@@ -46,6 +46,15 @@ int cmd_bt(const struct command *c, struct invocation *in);
 int cmd_lsmod(const struct command *c, struct invocation *in);
 int cmd_read(const struct command *c, struct invocation *in);
 int cmd_print(const struct command *c, struct invocation *in);
+int cmd_mounts(const struct command *c, struct invocation *in);
+int cmd_files(const struct command *c, struct invocation *in);
+int cmd_maps(const struct command *c, struct invocation *in);
+int cmd_net(const struct command *c, struct invocation *in);
+int cmd_mem(const struct command *c, struct invocation *in);
+int cmd_irq(const struct command *c, struct invocation *in);
+int cmd_timers(const struct command *c, struct invocation *in);
+int cmd_locks(const struct command *c, struct invocation *in);
+int cmd_doctor(const struct command *c, struct invocation *in);
 int cmd_session(const struct command *c, struct invocation *in);
 
 /* Prints the fault (message, then hint) to stderr; returns the exit code. */

@@ -50,6 +50,7 @@ struct segment {
 
 struct core {
 	int fd;
+	bool live;
 	struct block_cache *cache;
 	struct segment *segments;
 	size_t n_segments;
@@ -218,7 +219,8 @@ int core_open(const char *path, struct core **ret, struct fault *ret_fault)
 	}
 	c->fd = open(path, O_RDONLY | O_CLOEXEC);
 	r = c->fd < 0 || fstat(c->fd, &st) < 0 ? -errno : 0;
-	if (r == 0 && S_ISBLK(st.st_mode) && fcntl(c->fd, F_SETFL, O_DIRECT) < 0) {
+	c->live = r == 0 && S_ISBLK(st.st_mode);
+	if (c->live && fcntl(c->fd, F_SETFL, O_DIRECT) < 0) {
 		r = -errno;
 	}
 	if (r == 0) {
@@ -271,6 +273,11 @@ const char *core_vmcoreinfo(const struct core *c, size_t *ret_len)
 {
 	*ret_len = c->vmcoreinfo_len;
 	return c->vmcoreinfo;
+}
+
+bool core_is_live(const struct core *c)
+{
+	return c->live;
 }
 
 uint64_t core_memory_bytes(const struct core *c)

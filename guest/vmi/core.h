@@ -58,6 +58,8 @@ const struct cpu_state *core_cpu(const struct core *c, size_t i);
 const char *core_vmcoreinfo(const struct core *c, size_t *ret_len);
 /* All `len` bytes at a physical address; -EFAULT where there is no memory, -EIO. */
 int core_read(struct core *c, uint64_t physical, void *p, size_t len) _must_check_;
+/* A device: what is behind it goes on while it is read. */
+bool core_is_live(const struct core *c);
 /* Of all segments together. */
 uint64_t core_memory_bytes(const struct core *c);
 uint64_t core_reads(const struct core *c);

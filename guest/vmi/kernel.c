@@ -30,7 +30,8 @@
 #define CR0_PAGING ((uint64_t)1 << 31)
 #define CR4_LA57 ((uint64_t)1 << 12)
 #define CR3_USER_BIT ((uint64_t)1 << 12) /* page-table isolation: the process's own half */
-#define NAMES_GUESS_BYTES 40		 /* for each symbol, where nothing says how long all are */
+#define READS_MAX 20000000   /* of one answer: thousands of times what a busy machine takes */
+#define NAMES_GUESS_BYTES 40 /* for each symbol, where nothing says how long all are */
 
 struct module_types {
 	struct btf *btf;
@@ -51,6 +52,7 @@ struct kernel {
 	struct object_memo *memo;
 	uint64_t per_cpu_offsets; /* the table's address */
 	unsigned n_cpus;
+	uint64_t reads;
 	unsigned marks;
 	char first_mark[MARK_MAX];
 };
@@ -96,6 +98,11 @@ unsigned kernel_marks(const struct kernel *k)
 	return k->marks;
 }
 
+void kernel_unmark(struct kernel *k, unsigned marks)
+{
+	k->marks = marks;
+}
+
 const char *kernel_first_mark(const struct kernel *k)
 {
 	return k->first_mark;
@@ -103,6 +110,13 @@ const char *kernel_first_mark(const struct kernel *k)
 
 int kernel_read(struct kernel *k, uint64_t address, void *p, size_t len)
 {
+	if (++k->reads > READS_MAX) {
+		/* lists within lists: each is bounded, all together only here */
+		if (k->reads == READS_MAX + 1) {
+			kernel_mark(k, "there is no end to it");
+		}
+		return -ETIME;
+	}
 	return paging_read(&k->paging, address, p, len);
 }
 
@@ -292,6 +306,7 @@ struct kernel *kernel_free(struct kernel *k)
 int kernel_refresh(struct kernel *k)
 {
 	paging_forget(&k->paging);
+	k->reads = 0;
 	return core_refresh(k->core);
 }
 

@@ -33,7 +33,8 @@ struct paging *kernel_paging(struct kernel *k);
 /* "6.1.0-18-cloud-amd64" */
 const char *kernel_release(const struct kernel *k);
 
-/* Memory by kernel address. -EFAULT, -EIO; nothing is marked. */
+/* Memory by kernel address. -EFAULT, -EIO; nothing is marked. -ETIME (marked) when one answer took
+ * more reads than any can need: whatever is walked then ends. */
 int kernel_read(struct kernel *k, uint64_t address, void *p, size_t len) _must_check_;
 /* The same; what cannot be read is zero, and marked. */
 uint64_t kernel_u64(struct kernel *k, uint64_t address);
@@ -68,3 +69,5 @@ const struct cpu_state *kernel_cpu_state(struct kernel *k, unsigned cpu);
 void kernel_mark(struct kernel *k, const char *format, ...) _printf_(2, 3);
 unsigned kernel_marks(const struct kernel *k);
 const char *kernel_first_mark(const struct kernel *k);
+/* Takes back the marks that came after there were `marks`: of a guess that may well be wrong. */
+void kernel_unmark(struct kernel *k, unsigned marks);

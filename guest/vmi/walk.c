@@ -5,6 +5,7 @@
 #include "object.h"
 
 #define TREE_DEPTH_MAX 64
+#define TREE_STEPS_MAX 200000
 #define XARRAY_SLOTS_MAX 64
 #define MAPLE_DEPTH_MAX 16
 
@@ -70,7 +71,7 @@ void rbtree_walk(struct kernel *k, uint64_t root, uint64_t offset,
 			node = kernel_u64(k, node + left);
 		}
 		node = stack[--depth];
-		if (++steps > WALK_MAX) {
+		if (++steps > TREE_STEPS_MAX) {
 			kernel_mark(k, "a tree has no end");
 			return;
 		}
@@ -93,7 +94,7 @@ struct tree_walk {
 
 static bool tree_step(struct tree_walk *t)
 {
-	if (++t->steps > WALK_MAX && !t->stop) {
+	if (++t->steps > TREE_STEPS_MAX && !t->stop) {
 		kernel_mark(t->k, "a tree has no end");
 		t->stop = true;
 	}

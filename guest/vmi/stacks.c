@@ -33,6 +33,7 @@ bool stacks_of(struct stacks *s, const struct task *t, size_t max, struct unwind
 {
 	const struct cpu_state *cpu;
 
+	*ret = (struct unwind){ .end = UNWIND_LOST };
 	if (!s->unwinder) {
 		return false;
 	}
