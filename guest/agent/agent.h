@@ -22,6 +22,7 @@
 #include "identity.h"
 #include "local.h"
 #include "loop.h"
+#include "memories.h"
 #include "port.h"
 #include "ports.h"
 #include "ssh.h"
@@ -44,6 +45,7 @@ struct agent {
 	struct disks disks;
 	struct displays displays;
 	struct ports ports;
+	struct memories memories;
 	struct source signals;
 };
 

@@ -97,6 +97,29 @@ static void link_disk(struct disks *d, const char *block)
 	}
 }
 
+/* When all other links in /dev are made. */
+static void memories_scan(struct disks *d)
+{
+	struct dirent *entry;
+	DIR *dir = opendir("/sys/block");
+
+	memories_scan_begin(&d->agent->memories);
+	while (dir && (entry = readdir(dir))) {
+		_cleanup_free_ char *serial = NULL;
+		const char *device;
+		uint32_t n;
+
+		if (strncmp(entry->d_name, "vd", 2) == 0 &&
+		    sys_read(entry->d_name, "serial", &serial) == 0 &&
+		    disk_serial_parse(serial, &n, &device) == 0 && strcmp(device, "memory") == 0) {
+			memories_add(&d->agent->memories, n, entry->d_name);
+		}
+	}
+	if (dir) {
+		closedir(dir);
+	}
+}
+
 void disks_scan(struct disks *d)
 {
 	struct dirent *entry;
@@ -118,6 +141,7 @@ void disks_scan(struct disks *d)
 		closedir(dir);
 	}
 	ports_scan(&d->agent->ports);
+	memories_scan(d);
 }
 
 static void load_module(const char *alias)

@@ -100,6 +100,7 @@ static int agent_run(struct agent *a)
 	}
 	if (r == 0) {
 		ports_init(&a->ports, a);
+		memories_init(&a->memories, a);
 		r = disks_init(&a->disks, a);
 	}
 	if (r == 0) {

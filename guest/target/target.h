@@ -34,6 +34,7 @@ extern const size_t n_commands;
 int cmd_help(const struct command *c, struct invocation *in);
 int cmd_info(const struct command *c, struct invocation *in);
 int cmd_console(const struct command *c, struct invocation *in);
+int cmd_memory(const struct command *c, struct invocation *in);
 int cmd_power(const struct command *c, struct invocation *in);
 int cmd_disk_attach(const struct command *c, struct invocation *in);
 int cmd_disk_detach(const struct command *c, struct invocation *in);

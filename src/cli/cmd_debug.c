@@ -178,7 +178,7 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 static const struct option_def options[] = {
 	{ "stack", 's', "A,B", "stacks of tools in the D-VM besides base, e.g. disk" },
 	{ "attach", 'a', "A,B",
-	  "what to attach before it is ready: disk, serial0, parallel0, ...; console and display "
+	  "what to attach before it is ready: disk, memory, serial0, parallel0, ...; console and display "
 	  "always are" },
 	{ "lease", 'l', "TIME",
 	  "how long the session may live unless renewed, e.g. 90m (default: 1h)" },

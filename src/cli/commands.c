@@ -12,6 +12,7 @@ const struct command_group command_groups[] = {
 	{ "Sessions", GROUP(&cmd_session_list, &cmd_session_show, &cmd_session_timeline,
 			    &cmd_session_renew, &cmd_session_end) },
 	{ "Disks", GROUP(&cmd_disk_attach, &cmd_disk_detach, &cmd_disk_list) },
+	{ "Memory", GROUP(&cmd_memory_attach, &cmd_memory_detach, &cmd_memory_list) },
 	{ "Ports", GROUP(&cmd_port_attach, &cmd_port_detach, &cmd_port_list) },
 	{ "Recordings", GROUP(&cmd_record_list, &cmd_record_get, &cmd_record_play) },
 	{ "What happened", GROUP(&cmd_audit, &cmd_events) },

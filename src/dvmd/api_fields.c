@@ -11,10 +11,10 @@ static const char *const actions[] = { "on",	"off",	  "shutdown", "reboot", "res
 static const char *const vm_streams[] = { "console", "vnc", NULL };
 const char *const api_stream_kinds[] = { "console", "vnc", "ssh", NULL };
 const char *const api_attach_kinds[] = { "console", "disk",    "vnc",	    "serial0", "serial1",
-					 "serial2", "serial3", "parallel0", NULL };
+					 "serial2", "serial3", "parallel0", "memory",  NULL };
 /* Consoles and displays are attached as long as the session is there. */
 const char *const api_later_kinds[] = { "disk",	   "serial0",	"serial1", "serial2",
-					"serial3", "parallel0", NULL };
+					"serial3", "parallel0", "memory",  NULL };
 const char *const api_stream_modes[] = { "r", "rw", "take", NULL };
 const char *const api_console_history[] = { "kept", "none", NULL };
 const char *const api_placements[] = { "auto", "same", "other", NULL };
@@ -75,7 +75,7 @@ const struct field session_start_fields[] = {
 	  .items_min = 1, .items_max = 8, .offset = offsetof(struct body_session_start, targets) },
 	{ .name = "stacks", .type = FIELD_NAMES, .items_max = 16,
 	  .offset = offsetof(struct body_session_start, stacks) },
-	{ .name = "attach", .type = FIELD_CHOICES, .items_max = 8, .choices = api_attach_kinds,
+	{ .name = "attach", .type = FIELD_CHOICES, .items_max = 9, .choices = api_attach_kinds,
 	  .offset = offsetof(struct body_session_start, attach) },
 	{ .name = "ssh_key", .type = FIELD_STRING, .min = 16, .max = 3000,
 	  .offset = offsetof(struct body_session_start, ssh_key) },

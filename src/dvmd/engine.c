@@ -300,7 +300,7 @@ static int wish_streams_again(struct dvmd *d, const char *session, struct fault 
 	int r = store_attachment_list(d->store, session, &rows, &n, fault);
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		if (rows[i].kind != ATTACHMENT_DISK && rows[i].state == ATTACHMENT_ATTACHED) {
+		if (attachment_has_relay(rows[i].kind) && rows[i].state == ATTACHMENT_ATTACHED) {
 			rows[i].state = ATTACHMENT_WANTED;
 			r = store_attachment_update(d->store, &rows[i], fault);
 		}

@@ -359,8 +359,8 @@ static void work_commit(struct run *run, struct work *w, enum attachment_state s
 	}
 }
 
-/* It cannot be made. Disks and ports may be half there: they are detached, which also lifts the
- * fence. */
+/* It cannot be made. Disks, ports and memory may be half there: they are detached, which also lifts
+ * the fence. */
 static void attach_refused(struct run *run, struct work *w, const struct fault *fault)
 {
 	usec_t since = MAX(w->session.state_at, w->a.created);
@@ -382,9 +382,7 @@ static void attach_refused(struct run *run, struct work *w, const struct fault *
 	log_info("%s %s of %s cannot be attached: %s", run->id, attachment_kind_name(w->a.kind),
 		 w->a.vm, fault_code_name(fault->code));
 	work_commit(run, w,
-		    w->a.kind == ATTACHMENT_DISK || attachment_is_port(w->a.kind)
-			    ? ATTACHMENT_DETACHING
-			    : ATTACHMENT_GONE,
+		    attachment_is_wished(w->a.kind) ? ATTACHMENT_DETACHING : ATTACHMENT_GONE,
 		    fault);
 }
 
@@ -525,12 +523,14 @@ static void attach_stream(struct run *run, const struct attachment_row *a)
 		 ATTACH_TIMEOUT, console_kept, a->id);
 }
 
-static void attach_port(struct run *run, const struct attachment_row *a)
+/* A port, or memory. */
+static void attach_device(struct run *run, const struct attachment_row *a)
 {
 	struct session_row session;
 	struct target_row target;
 	struct vm_row vm;
 	struct fault fault = { 0 };
+	json_t *params;
 	int r = reread(run, &session);
 
 	if (r < 0) {
@@ -546,11 +546,14 @@ static void attach_port(struct run *run, const struct attachment_row *a)
 		run_retry(run, &fault);
 		return;
 	}
-	run_call(run, "attach.port",
-		 json_pack("{s:s,s:s,s:s,s:i,s:s,s:s}", "session", run->id, "vm", vm.id, "domain",
-			   vm.domain, "index", (int)target.index, "port",
-			   attachment_kind_name(a->kind), "mode",
-			   strcmp(a->mode, "rw") == 0 ? "rw" : "r"),
+	params = json_pack("{s:s,s:s,s:s,s:i}", "session", run->id, "vm", vm.id, "domain",
+			   vm.domain, "index", (int)target.index);
+	if (attachment_is_port(a->kind)) {
+		json_object_set_new(params, "port", json_string(attachment_kind_name(a->kind)));
+		json_object_set_new(params, "mode",
+				    json_string(strcmp(a->mode, "rw") == 0 ? "rw" : "r"));
+	}
+	run_call(run, attachment_is_port(a->kind) ? "attach.port" : "attach.memory", params,
 		 ATTACH_TIMEOUT, devices_attached, a->id);
 }
 
@@ -568,8 +571,8 @@ static bool detach_failed(struct run *run, const struct work *w, const struct fa
 	return true;
 }
 
-static void port_detached(struct run *run, const json_t *result, const struct fault *refused,
-			  const char *arg)
+static void device_detached(struct run *run, const json_t *result, const struct fault *refused,
+			    const char *arg)
 {
 	_cleanup_(work_fini) struct work w = { 0 };
 
@@ -583,12 +586,18 @@ static void port_detached(struct run *run, const json_t *result, const struct fa
 	work_commit(run, &w, ATTACHMENT_GONE, NULL);
 }
 
-static void detach_port(struct run *run, const struct attachment_row *a)
+static void detach_device(struct run *run, const struct attachment_row *a)
 {
+	if (a->kind == ATTACHMENT_MEMORY) {
+		run_call(run, "detach.memory",
+			 json_pack("{s:s,s:s}", "session", run->id, "vm", a->vm), ATTACH_TIMEOUT,
+			 device_detached, a->id);
+		return;
+	}
 	run_call(run, "detach.port",
 		 json_pack("{s:s,s:s,s:s}", "session", run->id, "vm", a->vm, "port",
 			   attachment_kind_name(a->kind)),
-		 ATTACH_TIMEOUT, port_detached, a->id);
+		 ATTACH_TIMEOUT, device_detached, a->id);
 }
 
 static void disk_detached(struct run *run, const json_t *result, const struct fault *refused,
@@ -656,10 +665,12 @@ static void act_attach(struct run *run, const struct session_row *row)
 		run_idle(run);
 	} else if (r < 0) {
 		run_retry(run, &fault);
-	} else if (a.state == ATTACHMENT_DETACHING && attachment_is_port(a.kind)) {
-		detach_port(run, &a);
-	} else if (attachment_is_port(a.kind)) {
-		attach_port(run, &a);
+	} else if (attachment_is_wished(a.kind) && a.kind != ATTACHMENT_DISK) {
+		if (a.state == ATTACHMENT_DETACHING) {
+			detach_device(run, &a);
+		} else {
+			attach_device(run, &a);
+		}
 	} else if (a.state == ATTACHMENT_DETACHING) {
 		detach_disk(run, &a, disk_detached);
 	} else if (a.kind != ATTACHMENT_DISK) {

@@ -131,7 +131,7 @@ static void console_back(struct engine *e, const char *vm)
 	}
 	if (store_attachment_list(e->d->store, id, &rows, &n, &fault) == 0) {
 		for (size_t i = 0; i < n; i++) {
-			if (rows[i].kind != ATTACHMENT_DISK && strcmp(rows[i].vm, vm) == 0 &&
+			if (attachment_has_relay(rows[i].kind) && strcmp(rows[i].vm, vm) == 0 &&
 			    rows[i].state == ATTACHMENT_ATTACHED) {
 				rows[i].state = ATTACHMENT_WANTED;
 				if (attachment_commit(e, &session, &rows[i], &fault) == 0) {

@@ -305,6 +305,7 @@ static void compare_attachments(struct engine *e, const struct session_row *row,
 	const json_t *const there_of[] = {
 		[ATTACHMENT_CONSOLE] = json_object_get(session, "consoles"),
 		[ATTACHMENT_VNC] = json_object_get(session, "displays"),
+		[ATTACHMENT_MEMORY] = json_object_get(session, "memories"),
 	};
 	struct attachment_row *rows = NULL;
 	struct fault fault = { 0 };

@@ -19,8 +19,8 @@ struct draft {
 	const struct session_spec *spec;
 	struct session_row row;
 	struct vm_row vms[SESSION_TARGETS_MAX];
-	const char *disk_mode[SESSION_TARGETS_MAX];			  /* NULL: not attached */
-	const char *port_mode[SESSION_TARGETS_MAX][_ATTACHMENT_KIND_MAX]; /* the same */
+	const char *disk_mode[SESSION_TARGETS_MAX];			    /* NULL: not attached */
+	const char *device_mode[SESSION_TARGETS_MAX][_ATTACHMENT_KIND_MAX]; /* the same */
 	size_t n_attachments, n_serials;
 };
 
@@ -133,22 +133,21 @@ static int check_disk(struct draft *draft, size_t i, const char *mode, struct fa
 	return r;
 }
 
-static int check_port(struct draft *draft, size_t i, const struct attach_spec *a,
-		      struct fault *fault)
+static int check_device(struct draft *draft, size_t i, const struct attach_spec *a,
+			struct fault *fault)
 {
 	const struct vm_row *vm = &draft->vms[i];
 	struct access_object o = { .kind = "VM", .id = vm->id, .project = vm->project };
 	const char *mode =
 		session_port_mode(a->kind, a->mode, principal_rights(draft->who, vm->project));
-	int r = access_check(draft->d, draft->who, &o,
-			     strcmp(mode, "rw") == 0 ? RIGHT_VIEW | RIGHT_TYPE : RIGHT_VIEW,
+	int r = access_check(draft->d, draft->who, &o, session_device_rights(a->kind, mode),
 			     "session.attach", fault);
 
 	if (r == 0 && attachment_is_serial(a->kind) && ++draft->n_serials > SESSION_SERIALS_MAX) {
 		return fault_set(fault, FAULT_QUOTA, "The D-VM has room for %d serial ports",
 				 SESSION_SERIALS_MAX);
 	}
-	draft->port_mode[i][a->kind] = mode;
+	draft->device_mode[i][a->kind] = mode;
 	return r;
 }
 
@@ -171,8 +170,8 @@ static int check_attach(struct draft *draft, const struct attach_spec *a, struct
 			if (r < 0) {
 				return r;
 			}
-		} else if (attachment_is_port(a->kind)) {
-			int r = check_port(draft, i, a, fault);
+		} else if (attachment_is_wished(a->kind)) {
+			int r = check_device(draft, i, a, fault);
 
 			if (r < 0) {
 				return r;
@@ -289,9 +288,9 @@ static int add_attachments(struct draft *draft, struct fault *fault)
 					   draft->disk_mode[i], true, fault);
 		}
 		for (unsigned k = 0; r == 0 && k < _ATTACHMENT_KIND_MAX; k++) {
-			if (draft->port_mode[i][k]) {
+			if (draft->device_mode[i][k]) {
 				r = add_attachment(draft, &draft->vms[i], (enum attachment_kind)k,
-						   draft->port_mode[i][k], true, fault);
+						   draft->device_mode[i][k], true, fault);
 			}
 		}
 	}

@@ -302,9 +302,16 @@ static int record_attachment(struct dvmd *d, const struct principal *p,
 const char *session_port_mode(enum attachment_kind kind, const char *mode, unsigned rights)
 {
 	if (!attachment_is_serial(kind)) {
-		return "ro"; /* a printer answers nothing */
+		return "ro"; /* a printer answers nothing, and memory is looked at */
 	}
 	return mode ? mode : rights & RIGHT_TYPE ? "rw" : "ro";
+}
+
+unsigned session_device_rights(enum attachment_kind kind, const char *mode)
+{
+	return kind == ATTACHMENT_MEMORY ? RIGHT_VIEW | RIGHT_MEMORY
+	       : strcmp(mode, "rw") == 0 ? RIGHT_VIEW | RIGHT_TYPE
+					 : RIGHT_VIEW;
 }
 
 static int count_serials(struct dvmd *d, const char *session, struct fault *fault)
@@ -325,8 +332,8 @@ static int count_serials(struct dvmd *d, const char *session, struct fault *faul
 }
 
 /* *ret_id: the attachment to wait for. */
-static int want_port(struct dvmd *d, const struct principal *p, const struct session_row *session,
-		     const struct attach_spec *spec, char ret_id[ID_MAX], struct fault *fault)
+static int want_device(struct dvmd *d, const struct principal *p, const struct session_row *session,
+		       const struct attach_spec *spec, char ret_id[ID_MAX], struct fault *fault)
 {
 	struct attachment_row a = { .kind = spec->kind,
 				    .state = ATTACHMENT_WANTED,
@@ -334,6 +341,7 @@ static int want_port(struct dvmd *d, const struct principal *p, const struct ses
 	const char *name = attachment_kind_name(spec->kind);
 	const char *mode =
 		session_port_mode(spec->kind, spec->mode, principal_rights(p, session->project));
+	unsigned rights = session_device_rights(spec->kind, mode);
 	_cleanup_free_ char *id = random_id("a", 12);
 	struct attachment_row same;
 	char target[ID_MAX];
@@ -342,9 +350,7 @@ static int want_port(struct dvmd *d, const struct principal *p, const struct ses
 	int r = find_target(d, session->id, spec->target, target, fault);
 
 	if (r == 0) {
-		r = access_vm(d, p, target,
-			      strcmp(mode, "rw") == 0 ? RIGHT_VIEW | RIGHT_TYPE : RIGHT_VIEW,
-			      "session.attach", &vm, fault);
+		r = access_vm(d, p, target, rights, "session.attach", &vm, fault);
 	}
 	if (r == 0) {
 		r = count_live(d, session->id, target, spec->kind, &same, &found, fault);
@@ -353,11 +359,11 @@ static int want_port(struct dvmd *d, const struct principal *p, const struct ses
 		return r;
 	}
 	if (found && same.state == ATTACHMENT_DETACHING) {
-		return fault_set(fault, FAULT_CONFLICT, "Port %s is being detached", name);
+		return fault_set(fault, FAULT_CONFLICT, "%s is being detached", name);
 	}
 	if (found && strcmp(same.mode, mode) != 0) {
-		return fault_set(fault, FAULT_ALREADY_ATTACHED,
-				 "Port %s is attached already, as \"%s\"", name, same.mode);
+		return fault_set(fault, FAULT_ALREADY_ATTACHED, "%s is attached already, as \"%s\"",
+				 name, same.mode);
 	}
 	if (found) {
 		strcpy(ret_id, same.id);
@@ -458,7 +464,7 @@ void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 		return;
 	}
 	r = check_ready(&row, &fault);
-	if (r == 0 && spec->kind != ATTACHMENT_DISK && !attachment_is_port(spec->kind)) {
+	if (r == 0 && !attachment_is_wished(spec->kind)) {
 		r = fault_set(&fault, FAULT_NOT_SUPPORTED,
 			      "Consoles and displays are attached as long as the session is there");
 	}
@@ -467,9 +473,9 @@ void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 		r = fault_set(&fault, FAULT_BAD_VALUE, "mode must be ro or rw");
 	}
 	if (r == 0) {
-		r = attachment_is_port(spec->kind)
-			    ? want_port(d, p, &row, spec, attachment, &fault)
-			    : want_disk(d, p, &row, spec, attachment, &fault);
+		r = spec->kind == ATTACHMENT_DISK
+			    ? want_disk(d, p, &row, spec, attachment, &fault)
+			    : want_device(d, p, &row, spec, attachment, &fault);
 	}
 	if (r == 0) {
 		r = engine_post(d->engine, id, SESSION_EV_WISHED, NULL, NULL, &fault);
@@ -499,7 +505,7 @@ static int unwish(struct dvmd *d, const struct principal *p, const struct sessio
 	if (r < 0) {
 		return r;
 	}
-	if (a.kind != ATTACHMENT_DISK && !attachment_is_port(a.kind)) {
+	if (!attachment_is_wished(a.kind)) {
 		r = fault_set(fault, FAULT_NOT_SUPPORTED,
 			      "Consoles and displays are attached as long as the session is there");
 	} else if (a.state == ATTACHMENT_WANTED || a.state == ATTACHMENT_ATTACHED) {

@@ -12,7 +12,7 @@ struct attach_spec {
 	const char
 		*target; /* id or name; NULL: all the session's targets (at its start), the first */
 	const char *mode; /* "ro", "rw"; NULL: rw where the rights allow it; consoles: NULL. A
-			     parallel port is "ro" whatever is asked for. */
+			     parallel port and memory are "ro" whatever is asked for. */
 };
 
 /* All borrowed. */
@@ -32,6 +32,8 @@ struct session_spec {
 	size_t n_attach;
 };
 
+/* What a port or memory, in that mode, needs the rights for. */
+unsigned session_device_rights(enum attachment_kind kind, const char *mode);
 /* As which of ro and rw a port is attached: "rw" needs the right `type`. NULL: as far as `rights`
  * go. */
 const char *session_port_mode(enum attachment_kind kind, const char *mode, unsigned rights);

@@ -131,6 +131,10 @@ static int find_attachment(struct verb_request *q, const char *vm, enum attachme
 		return fault_set(fault, FAULT_NOT_ATTACHED, "The disks of VM %s are not attached",
 				 row.name);
 	}
+	if (!found && kind == ATTACHMENT_MEMORY) {
+		return fault_set(fault, FAULT_NOT_ATTACHED, "The memory of VM %s is not attached",
+				 row.name);
+	}
 	return found ? 0
 		     : fault_set(fault, FAULT_NOT_ATTACHED, "Port %s of VM %s is not attached",
 				 attachment_kind_name(kind), row.name);
@@ -202,6 +206,25 @@ static int verb_port_detach(struct verb_request *q, const char *const *words, st
 	return r;
 }
 
+static int verb_memory_attach(struct verb_request *q, const char *const *words, struct fault *fault)
+{
+	struct attach_spec spec = { .kind = ATTACHMENT_MEMORY, .target = words[1] };
+
+	session_attach(q->d, &q->who, q->who.session, &spec, attach_done, q);
+	return 0;
+}
+
+static int verb_memory_detach(struct verb_request *q, const char *const *words, struct fault *fault)
+{
+	char attachment[ID_MAX];
+	int r = find_attachment(q, words[1], ATTACHMENT_MEMORY, attachment, fault);
+
+	if (r == 0) {
+		session_detach(q->d, &q->who, q->who.session, attachment, detach_done, q);
+	}
+	return r;
+}
+
 static int verb_info(struct verb_request *q, const char *const *words, struct fault *fault)
 {
 	json_t *session;
@@ -244,10 +267,16 @@ static const struct verb {
 	size_t n_words;
 	int (*run)(struct verb_request *q, const char *const *words, struct fault *fault);
 } verbs[] = {
-	{ "power", NULL, 2, verb_power },	   { "disk", "attach", 3, verb_disk_attach },
-	{ "disk", "detach", 2, verb_disk_detach }, { "port", "attach", 3, verb_port_attach },
-	{ "port", "detach", 3, verb_port_detach }, { "info", NULL, 0, verb_info },
-	{ "session", "renew", 1, verb_renew },	   { "session", "end", 1, verb_end },
+	{ "power", NULL, 2, verb_power },
+	{ "disk", "attach", 3, verb_disk_attach },
+	{ "disk", "detach", 2, verb_disk_detach },
+	{ "port", "attach", 3, verb_port_attach },
+	{ "port", "detach", 3, verb_port_detach },
+	{ "memory", "attach", 2, verb_memory_attach },
+	{ "memory", "detach", 2, verb_memory_detach },
+	{ "info", NULL, 0, verb_info },
+	{ "session", "renew", 1, verb_renew },
+	{ "session", "end", 1, verb_end },
 };
 
 static int run(struct verb_request *q, const char *verb, const char *const *words, size_t n_words,

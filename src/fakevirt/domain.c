@@ -102,6 +102,26 @@ int fake_domain_new(struct fakevirt *f, const char *name, struct fake_domain **r
 	return 0;
 }
 
+int fake_memory_make(struct fake_domain *d)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!d->memory) {
+		d->memory = strf("%s/%s.memory", d->f->folder, d->uuid);
+	}
+	fd = d->memory ? open(d->memory, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+	return fd < 0 || ftruncate(fd, (off_t)d->memory_mib << 20) < 0 ? -errno : 0;
+}
+
+/* As of a process that has ended: nothing is there, for those who have it open too. */
+static void memory_gone(struct fake_domain *d)
+{
+	if (d->memory && truncate(d->memory, 0) == 0 && unlink(d->memory) == 0) {
+		free(d->memory);
+		d->memory = NULL;
+	}
+}
+
 struct fake_domain *fake_domain_free(struct fake_domain *d)
 {
 	if (!d) {
@@ -111,6 +131,8 @@ struct fake_domain *fake_domain_free(struct fake_domain *d)
 	fake_port_close(&d->console);
 	fake_display_free(d->display);
 	free(d->screen);
+	memory_gone(d);
+	free(d->memory);
 	fake_ports_close(d);
 	sd_event_source_disable_unref(d->boot_timer);
 	for (size_t i = 0; i < d->n_disks; i++) {
@@ -278,6 +300,7 @@ void fake_domain_off(struct fake_domain *d, enum domain_event_kind kind)
 	d->boot_timer = sd_event_source_disable_unref(d->boot_timer);
 	fake_port_close(&d->console);
 	fake_ports_close(d);
+	memory_gone(d);
 	fake_dvm_stop(d);
 	fake_domain_event(d, kind);
 	if (d->session[0]) {

@@ -94,6 +94,8 @@ struct fake_domain {
 	char *screen;		      /* path of what screenshots show; NULL: made up */
 	bool has_port[_VM_PORT_MAX];
 	struct fake_line ports[_VM_PORT_MAX];
+	char *memory;	   /* path of a file; NULL: nobody has asked */
+	json_int_t looked; /* at its registers, how often */
 
 	/* a D-VM */
 	char session[DVM_SESSION_MAX + 1];
@@ -125,6 +127,8 @@ void fake_domain_event(struct fake_domain *d, enum domain_event_kind kind);
 json_t *fake_domain_json(const struct fake_domain *d);
 int fake_domain_power(struct fake_domain *d, enum power_verb verb, struct fault *fault);
 void fake_domain_off(struct fake_domain *d, enum domain_event_kind kind);
+/* The file that is the domain's memory. */
+int fake_memory_make(struct fake_domain *d);
 int fake_disk_add(struct fake_domain *d, const json_t *params, struct fault *fault);
 
 /* ports.c */

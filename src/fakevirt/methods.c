@@ -117,6 +117,52 @@ static int domain_port(struct call *c)
 	return 0;
 }
 
+/* A file is the VM's memory, as long as it runs: two ranges with a hole between them. */
+static int domain_memory(struct call *c)
+{
+	struct fake_domain *d = param_domain(c);
+	json_int_t bytes = d ? (json_int_t)d->memory_mib << 20 : 0;
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (d->state == DOMAIN_OFF) {
+		return fault_set(&c->fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	if (fake_memory_make(d) < 0) {
+		return fault_set(&c->fault, FAULT_HYPERVISOR_FAILED, "There is no memory");
+	}
+	c->result = json_pack("{sssisis[[III][III]]}", "path", d->memory, "run", (int)d->run,
+			      "vcpus", (int)d->vcpus, "ranges", (json_int_t)0, (json_int_t)0xa0000,
+			      (json_int_t)0, (json_int_t)0x100000, bytes - 0x100000,
+			      (json_int_t)0x100000);
+	return c->result ? 0 : -ENOMEM;
+}
+
+/* Each register has the number of its vCPU and its own in it, and rax how often one has looked. */
+static int domain_registers(struct call *c)
+{
+	struct fake_domain *d = param_domain(c);
+	json_t *cpus = json_array();
+
+	if (!d || d->state == DOMAIN_OFF) {
+		json_decref(cpus);
+		return d ? fault_set(&c->fault, FAULT_VM_NOT_RUNNING, "The VM is off") : -EREMOTEIO;
+	}
+	d->looked++;
+	for (unsigned i = 0; i < d->vcpus; i++) {
+		json_t *cpu = json_array();
+
+		for (unsigned k = 0; k < CPU_NUMBERS; k++) {
+			json_array_append_new(
+				cpu, json_integer(k == 0 ? d->looked : (json_int_t)i << 8 | k));
+		}
+		json_array_append_new(cpus, cpu);
+	}
+	c->result = json_pack("{so}", "cpus", cpus);
+	return 0;
+}
+
 static int domain_break(struct call *c)
 {
 	struct fake_domain *d = param_domain(c);
@@ -415,8 +461,10 @@ static const struct {
 	{ "domain.get", domain_get },
 	{ "domain.keys", domain_keys },
 	{ "domain.list", domain_list },
+	{ "domain.memory", domain_memory },
 	{ "domain.port", domain_port },
 	{ "domain.power", domain_power },
+	{ "domain.registers", domain_registers },
 	{ "domain.screenshot", domain_screenshot },
 	{ "dvm.adopt", dvm_adopt },
 	{ "dvm.create", dvm_create },

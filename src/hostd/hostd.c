@@ -76,6 +76,24 @@ bool hub_name_valid(const char *s)
 	       vm_port_parse(dot + 1, &port) == 0 && port != VM_PORT_SERIAL0;
 }
 
+void memory_name(const char *session, unsigned index, char ret[HUB_NAME_MAX + 1])
+{
+	snprintf(ret, HUB_NAME_MAX + 1, "m%.*s-%u", DVM_SESSION_MAX - 1, session + 1, index);
+}
+
+bool memory_name_valid(const char *s)
+{
+	const char *dash = strrchr(s, '-');
+
+	return id_valid(s, 'm') && dash > s + 2 && dash[1] &&
+	       strspn(dash + 1, "0123456789") == strlen(dash + 1);
+}
+
+void memory_session(const char *name, char ret[DVM_SESSION_MAX + 1])
+{
+	snprintf(ret, DVM_SESSION_MAX + 1, "s%.*s", (int)(strrchr(name, '-') - name - 1), name + 1);
+}
+
 bool domain_is_our_dvm(const struct hostd *h, const struct domain_brief *domain)
 {
 	return domain->session[0] && strcmp(domain->owner, h->id) == 0;
@@ -152,7 +170,11 @@ static void loop_domain(void *arg)
 	while ((r = relay_next(h->relays, &it))) {
 		if (strcmp(relay_domain(r), e->uuid) == 0 &&
 		    (e->kind == DOMAIN_EVENT_STARTED || event_ends(e->kind))) {
-			console_refresh_start(h, relay_name(r));
+			if (relay_is_memory(r)) {
+				live_refresh_start(h, relay_name(r));
+			} else {
+				console_refresh_start(h, relay_name(r));
+			}
 		}
 	}
 	free(post);
@@ -197,7 +219,7 @@ static json_t *relay_names(const struct relay *r)
 static void on_relay_lost(struct relay *r, struct hostd *h)
 {
 	log_warn("relay %s is gone; starting it again", relay_name(r));
-	if (hub_port(relay_name(r)) == VM_PORT_SERIAL0) {
+	if (!relay_is_memory(r) && hub_port(relay_name(r)) == VM_PORT_SERIAL0) {
 		server_notify(h->server, "relay.lost", relay_names(r));
 	}
 }
@@ -207,6 +229,10 @@ static void on_relay_restore(struct relay *r, struct hostd *h)
 	struct relay *other;
 	size_t it = 0;
 
+	if (relay_is_memory(r)) {
+		live_refresh_start(h, relay_name(r));
+		return;
+	}
 	/* Of a port's hub dvmd knows nothing: it is there while the port is attached. */
 	if (hub_port(relay_name(r)) == VM_PORT_SERIAL0) {
 		server_notify(h->server, "relay.back", relay_names(r));
@@ -218,7 +244,7 @@ static void on_relay_restore(struct relay *r, struct hostd *h)
 	console_refresh_start(h, relay_name(r));
 	/* Sessions had links to it. */
 	while ((other = relay_next(h->relays, &it))) {
-		if (!relay_is_console(other)) {
+		if (!relay_is_console(other) && !relay_is_memory(other)) {
 			session_restore_start(h, relay_name(other));
 		}
 	}
@@ -304,7 +330,11 @@ static void on_relay_call(struct relay *r, const char *method, json_t *params,
 		display_open_start(h, relay_domain(r), request);
 		return;
 	}
-	if (strcmp(method, "verb") != 0 || relay_is_console(r)) {
+	if (strcmp(method, "registers") == 0 && relay_is_memory(r)) {
+		live_registers_start(h, relay_domain(r), request);
+		return;
+	}
+	if (strcmp(method, "verb") != 0 || relay_is_console(r) || relay_is_memory(r)) {
 		fault_set(&fault, FAULT_NOT_SUPPORTED, "There is no method \"%s\"", method);
 		rpc_request_fault(request, &fault);
 		return;

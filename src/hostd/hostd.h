@@ -38,6 +38,7 @@ struct hostd {
 	char *state;		    /* folder */
 	char id[DVM_OWNER_MAX + 1]; /* of this dvm: which D-VMs of the hypervisor are ours */
 	char *relay;		    /* path of dvm-relay */
+	char *memory_plugin;	    /* path of nbdkit's plugin that serves memory */
 	struct hostd_config config; /* as it was when we started */
 	bool root;		    /* we may give processes users of their own */
 	struct hypervisor *hv;
@@ -82,6 +83,13 @@ void hub_name(const char *vm, enum vm_port port, char ret[HUB_NAME_MAX + 1]);
 bool hub_name_valid(const char *s);
 /* Which port of its VM; the console's is the first. */
 enum vm_port hub_port(const char *name);
+
+/* The server of a session's target's live memory: "m-…-N", with the session's id and the target's
+ * number. */
+void memory_name(const char *session, unsigned index, char ret[HUB_NAME_MAX + 1]);
+bool memory_name_valid(const char *s);
+/* Whose it is. */
+void memory_session(const char *name, char ret[DVM_SESSION_MAX + 1]);
 
 /* Folders of STATE; warns of what would keep D-VMs from starting. */
 int hostd_make_folders(struct hostd *h) _must_check_;

@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	_cleanup_free_ char *relay = NULL, *state = NULL;
+	_cleanup_free_ char *relay = NULL, *plugin = NULL, *state = NULL;
 	const char *uri = NULL;
 	struct hostd h = { .root = geteuid() == 0 };
 	int c, r;
@@ -125,6 +125,12 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	h.relay = relay;
+	/* Without it no memory can be attached, which is said then. */
+	r = program_find("dvm-memory.so", &plugin);
+	if (r < 0) {
+		log_warn("dvm-memory.so is not installed: live memory cannot be attached");
+	}
+	h.memory_plugin = plugin;
 	if (configure(&h) < 0) {
 		return 1;
 	}

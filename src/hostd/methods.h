@@ -14,6 +14,7 @@ extern const struct op_method
 	session_methods[]; /* dvm.ensure, dvm.config, session.*, attach.console */
 extern const struct op_method disk_methods[]; /* attach.disk, detach.disk */
 extern const struct op_method port_methods[]; /* attach.port, detach.port */
+extern const struct op_method live_methods[]; /* attach.memory, detach.memory */
 extern const struct op_method
 	display_methods[]; /* domain.screenshot, screenshot.read, domain.keys */
 extern const struct op_method stream_methods[]; /* stream.*, recording.* */
@@ -55,5 +56,14 @@ void restore_all_start(struct hostd *h);
 
 /* Lets go of all disks of targets. In a worker, when the D-VM is gone. */
 void disks_return_all(struct hostd *h, const json_t *state);
+/* Brings the server of that name in line with its session's file and its target, or ends it where
+ * the session is gone. In the loop's thread. */
+void live_refresh_start(struct hostd *h, const char *name);
+/* Answers `request`: the registers of the domain. In the loop's thread. */
+void live_registers_start(struct hostd *h, const char *domain, struct rpc_request *request);
+/* Ends the servers of a session. In a worker, when the D-VM is gone. */
+int live_drop_all(struct hostd *h, const char *session, const json_t *state, struct fault *fault);
+/* [VM id] of session.list. */
+json_t *live_list(const json_t *state);
 /* The session that holds a disk of the domain; false if none. In a worker. */
 bool disks_lent(struct hostd *h, const char *domain_uuid);

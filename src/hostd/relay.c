@@ -16,6 +16,7 @@
 #include "relay_internal.h"
 #include "relay_process.h"
 #include "ring_file.h"
+#include "session_file.h"
 #include "unix.h"
 
 #define RETRY_MIN (100 * USEC_PER_MSEC)
@@ -39,6 +40,11 @@ const char *relay_name(const struct relay *r)
 bool relay_is_console(const struct relay *r)
 {
 	return r->name[0] == 'v';
+}
+
+bool relay_is_memory(const struct relay *r)
+{
+	return r->name[0] == 'm';
 }
 
 const char *relay_domain(const struct relay *r)
@@ -376,6 +382,10 @@ static void setup_next(struct relay *r)
 		k = rpc_peer_call(r->peer, "status", NULL, NULL, 0, SETUP_TIMEOUT, on_setup, r);
 		break;
 	case SETUP_LISTEN:
+		if (relay_is_memory(r)) {
+			relay_up(r); /* it was started with its socket */
+			break;
+		}
 		k = listen_send(r, on_setup);
 		if (k == -EADDRINUSE) {
 			/* It has its socket from our predecessor. */
@@ -472,6 +482,23 @@ static const struct rpc_peer_ops peer_ops = { .call = on_call,
 					      .notice = on_notice,
 					      .closed = on_closed };
 
+/* Whoever may connect to the server is the session's D-VM. */
+static int memory_spawn(struct relay *r, struct relay_start *start)
+{
+	struct hostd *h = r->rs->hostd;
+	char session[DVM_SESSION_MAX + 1];
+	json_auto_t *state = NULL;
+	struct fault fault;
+
+	memory_session(r->name, session);
+	if (session_load(h, session, &state, &fault) < 0) {
+		return -ESRCH;
+	}
+	start->program = h->memory_plugin;
+	return memory_process_start(
+		start, h->root ? (uid_t)json_integer_value(json_object_get(state, "uid")) : 0);
+}
+
 static int relay_spawn(struct relay *r)
 {
 	struct hostd *h = r->rs->hostd;
@@ -493,7 +520,10 @@ static int relay_spawn(struct relay *r)
 	if (k == 0) {
 		k = meta_save(r);
 	}
-	return k < 0 ? k : relay_process_start(&start);
+	if (k == 0) {
+		k = relay_is_memory(r) ? memory_spawn(r, &start) : relay_process_start(&start);
+	}
+	return k;
 }
 
 static void relay_connect(struct relay *r)
@@ -580,7 +610,7 @@ int relay_keep_set(struct relay *r, bool keep)
 
 static bool relay_name_valid(const char *s)
 {
-	return session_id_valid(s) || hub_name_valid(s);
+	return session_id_valid(s) || hub_name_valid(s) || memory_name_valid(s);
 }
 
 static int adopt_one(const char *name, void *user)

@@ -2,7 +2,8 @@
 /*
  * The relays of this host: started, adopted, watched, stopped. One for each session ("s-…") and
  * each kept console
- * ("v-…", and "v-….PORT" for an attached port); see interfaces/PROTOCOL.relay.
+ * ("v-…", and "v-….PORT" for an attached port); see interfaces/PROTOCOL.relay. The servers of live
+ * memory ("m-…-N", PROTOCOL.memory) live the same life, and are looked after as relays are.
  *
  * Theory of operation: a relay is its folder RUN/relay/NAME. Its control socket is made before it
  * starts, so connecting succeeds at once exactly while the process lives. DOWN → STARTING (connect,
@@ -44,6 +45,7 @@ struct relays *relays_free(struct relays *rs); /* when no worker runs any more *
 
 const char *relay_name(const struct relay *r);
 bool relay_is_console(const struct relay *r);
+bool relay_is_memory(const struct relay *r);	 /* not a relay: PROTOCOL.memory */
 const char *relay_domain(const struct relay *r); /* UUID; "" for a session's */
 enum relay_agent relay_agent(const struct relay *r);
 const char *relay_host_key(const struct relay *r); /* NULL if not known */

@@ -35,8 +35,8 @@ struct server {
 };
 
 static const struct op_method *const tables[] = {
-	domain_methods, console_methods, image_methods,	  dvm_methods,	session_methods,
-	disk_methods,	stream_methods,	 display_methods, port_methods, pool_methods,
+	domain_methods, console_methods, image_methods, dvm_methods,  session_methods, disk_methods,
+	stream_methods, display_methods, port_methods,	pool_methods, live_methods,
 };
 
 static const struct op_method *method_find(const char *name)

@@ -13,6 +13,8 @@
  * - displays: a list of {vm, name, mode}; may be missing
  * - ports: a list of {vm, domain, index, port, mode, place}; `place`, where the D-VM has its
  * device, once that is there
+ * - memories: a list of {vm, domain, index, ranges, vcpus, attached}; may be missing. `ranges`
+ * ([[address, length]]) and `vcpus`: what the device looks like, which it keeps
  * - disks: a list of {vm, domain, index, mode, disks}; in `disks`, for each of the target's:
  *   {serial, source, format, block, readonly, lent}, `lent` as of lend.h
  */

@@ -275,6 +275,9 @@ static int session_release(struct op *op)
 	if (r == 0 && state) {
 		r = ports_drop_all(h, session, state, &op->fault);
 	}
+	if (r == 0 && state) {
+		r = live_drop_all(h, session, state, &op->fault);
+	}
 	if (r == 0 && state && json_object_get(state, "member")) {
 		r = pool_member_remove(h, session_string(state, "member"), &op->fault);
 	}
@@ -373,11 +376,11 @@ static int list_one(const char *session, void *user)
 	host_key = json_object_get(status, "host_key");
 	return json_object_set_new(
 		job->sessions, session,
-		json_pack("{sssssbsbsO?sosososo}", "session", session, "dvm",
+		json_pack("{sssssbsbsO?sososososo}", "session", session, "dvm",
 			  dvm ? domain_state_name(dvm->state) : "none", "relay", relay, "agent",
 			  agent, "host_key", host_key, "disks", list_disks(state), "consoles",
 			  list_vms(state, "consoles"), "displays", list_vms(state, "displays"),
-			  "ports", ports_list(state)));
+			  "ports", ports_list(state), "memories", live_list(state)));
 }
 
 static int session_list(struct op *op)

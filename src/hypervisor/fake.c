@@ -4,6 +4,7 @@
  * connection of its own; one more connection, read by a thread, carries the events.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -304,6 +305,63 @@ static int fake_port_open(struct hypervisor *hv, const char *domain, enum vm_por
 	return r;
 }
 
+static int fake_memory_open(struct hypervisor *hv, const char *domain, struct domain_memory *ret,
+			    struct fault *fault)
+{
+	json_auto_t *result = NULL;
+	struct domain_memory memory = { .fd = -1 };
+	const char *path;
+	const json_t *range;
+	size_t i;
+	int r;
+
+	r = fake_call(hv, "domain.memory", json_pack("{ss}", "domain", domain), &result, fault);
+	if (r < 0) {
+		return r;
+	}
+	path = json_string_value(json_object_get(result, "path"));
+	memory.run = (unsigned)json_integer_value(json_object_get(result, "run"));
+	memory.vcpus = (unsigned)json_integer_value(json_object_get(result, "vcpus"));
+	json_array_foreach(json_object_get(result, "ranges"), i, range)
+	{
+		if (memory.n_ranges < DOMAIN_RANGES_MAX) {
+			memory.ranges[memory.n_ranges++] = (struct domain_range){
+				.address = (uint64_t)json_integer_value(json_array_get(range, 0)),
+				.length = (uint64_t)json_integer_value(json_array_get(range, 1)),
+				.place = (uint64_t)json_integer_value(json_array_get(range, 2)),
+			};
+		}
+	}
+	memory.fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (memory.fd < 0) {
+		return answer_fault(fault);
+	}
+	*ret = memory;
+	return 0;
+}
+
+static int fake_registers(struct hypervisor *hv, const char *domain, struct cpu_state *ret,
+			  size_t *ret_n, struct fault *fault)
+{
+	json_auto_t *result = NULL;
+	const json_t *cpu;
+	size_t i, n = 0;
+	int r;
+
+	r = fake_call(hv, "domain.registers", json_pack("{ss}", "domain", domain), &result, fault);
+	if (r < 0) {
+		return r;
+	}
+	json_array_foreach(json_object_get(result, "cpus"), i, cpu)
+	{
+		if (n == CPUS_MAX || cpu_state_of_json(cpu, &ret[n++]) < 0) {
+			return answer_fault(fault);
+		}
+	}
+	*ret_n = n;
+	return 0;
+}
+
 static int fake_dvm_shape(struct hypervisor *hv, const struct dvm_spec *spec, char **ret,
 			  struct fault *fault)
 {
@@ -572,6 +630,8 @@ const struct hypervisor_ops hypervisor_fake = {
 	.screenshot = fake_screenshot,
 	.keys_press = fake_keys_press,
 	.port_open = fake_port_open,
+	.memory_open = fake_memory_open,
+	.registers = fake_registers,
 	.dvm_shape = fake_dvm_shape,
 	.dvm_create = fake_dvm_create,
 	.dvm_settled = fake_dvm_settled,

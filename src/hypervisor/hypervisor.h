@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cpu_state.h"
 #include "fault.h"
 
 #define DOMAIN_UUID_LEN 36
@@ -71,7 +72,12 @@ struct domain_list {
 };
 void domain_list_fini(struct domain_list *list);
 
-enum disk_backend { DISK_BACKEND_OTHER, DISK_BACKEND_FILE, DISK_BACKEND_BLOCK };
+enum disk_backend {
+	DISK_BACKEND_OTHER,
+	DISK_BACKEND_FILE,
+	DISK_BACKEND_BLOCK,
+	DISK_BACKEND_NBD, /* `source`: a unix socket */
+};
 
 struct domain_disk {
 	char dev[16];	 /* target's own name, "vda" */
@@ -151,6 +157,21 @@ struct dvm_disk {
 	const char *source, *format;
 	enum disk_backend backend;
 	bool readonly;
+};
+
+#define DOMAIN_RANGES_MAX 64
+
+/* RAM of a domain: where the guest has it, and where in the fd it is. Whole pages. */
+struct domain_range {
+	uint64_t address, length, place;
+};
+
+/* The memory of a running domain, as it is now. */
+struct domain_memory {
+	int fd; /* to be read only; the caller's to close */
+	unsigned run, vcpus;
+	struct domain_range ranges[DOMAIN_RANGES_MAX]; /* by address */
+	size_t n_ranges;
 };
 
 /* A port of a VM, by its kind and its place among those of its kind. */
@@ -246,6 +267,13 @@ struct hypervisor_ops {
 	 * port. */
 	int (*port_open)(struct hypervisor *hv, const char *domain, enum vm_port port,
 			 struct console *ret, struct fault *fault);
+
+	/* FAULT_VM_NOT_RUNNING, FAULT_NOT_SUPPORTED. The domain runs on meanwhile. */
+	int (*memory_open)(struct hypervisor *hv, const char *domain, struct domain_memory *ret,
+			   struct fault *fault);
+	/* Of each vCPU, not stopping it; `ret` has room for CPUS_MAX. Faults as above. */
+	int (*registers)(struct hypervisor *hv, const char *domain, struct cpu_state *ret,
+			 size_t *ret_n, struct fault *fault);
 
 	/* What two D-VMs have in common when one can start from a memory image of the other; free
 	 * with free(). */

@@ -11,6 +11,7 @@
 #include "console_open.h"
 #include "libvirt_domain.h"
 #include "libvirt_dvm.h"
+#include "libvirt_memory.h"
 #include "parse.h"
 
 static int libvirt_open(const char *uri, const struct hypervisor_events *events, void *user,
@@ -398,6 +399,8 @@ const struct hypervisor_ops hypervisor_libvirt = {
 	.screenshot = libvirt_screenshot,
 	.keys_press = libvirt_keys_press,
 	.port_open = libvirt_port_open,
+	.memory_open = libvirt_memory_open,
+	.registers = libvirt_registers,
 	.dvm_shape = libvirt_dvm_shape,
 	.dvm_create = libvirt_dvm_create,
 	.dvm_settled = libvirt_dvm_settled,

@@ -11,6 +11,7 @@ static const char *const verbs[][VERB_WORDS_MAX] = {
 	{ "disk", "attach", "*", "ro|rw" },
 	{ "disk", "detach", "*" },
 	{ "port", "attach|detach", "*", "serial0|serial1|serial2|serial3|parallel0" },
+	{ "memory", "attach|detach", "*" },
 	{ "info" },
 	{ "session", "renew|end" },
 };

@@ -11,6 +11,7 @@ static const char *const kind_names[] = {
 	[ATTACHMENT_SERIAL0] = "serial0", [ATTACHMENT_SERIAL1] = "serial1",
 	[ATTACHMENT_SERIAL2] = "serial2", [ATTACHMENT_SERIAL3] = "serial3",
 	[ATTACHMENT_VNC] = "vnc",	  [ATTACHMENT_PARALLEL0] = "parallel0",
+	[ATTACHMENT_MEMORY] = "memory",
 };
 static_assert(ARRAY_SIZE(kind_names) == _ATTACHMENT_KIND_MAX, "a name for each kind");
 
@@ -40,6 +41,16 @@ bool attachment_is_serial(enum attachment_kind k)
 bool attachment_is_port(enum attachment_kind k)
 {
 	return attachment_is_serial(k) || k == ATTACHMENT_PARALLEL0;
+}
+
+bool attachment_is_wished(enum attachment_kind k)
+{
+	return k == ATTACHMENT_DISK || k == ATTACHMENT_MEMORY || attachment_is_port(k);
+}
+
+bool attachment_has_relay(enum attachment_kind k)
+{
+	return k != ATTACHMENT_DISK && k != ATTACHMENT_MEMORY;
 }
 
 int attachment_kind_parse(const char *name, enum attachment_kind *ret)

@@ -80,6 +80,7 @@ enum attachment_kind {
 	ATTACHMENT_SERIAL2,
 	ATTACHMENT_SERIAL3,
 	ATTACHMENT_PARALLEL0,
+	ATTACHMENT_MEMORY, /* live */
 	_ATTACHMENT_KIND_MAX,
 };
 enum attachment_state {
@@ -94,6 +95,10 @@ const char *attachment_state_name(enum attachment_state s);
 int attachment_kind_parse(const char *name, enum attachment_kind *ret) _must_check_;
 bool attachment_is_serial(enum attachment_kind k);
 bool attachment_is_port(enum attachment_kind k);
+/* Comes and goes as the user wants; others are there as long as the session is. */
+bool attachment_is_wished(enum attachment_kind k);
+/* Is linked to a relay, and anew where that is another one now. */
+bool attachment_has_relay(enum attachment_kind k);
 
 struct attachment_row {
 	char id[ID_MAX]; /* a-… */

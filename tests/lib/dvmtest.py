@@ -17,7 +17,7 @@ STAGE = BUILD / "stage"
 LIBEXEC = STAGE / "lib" / "dvm"
 DVM = STAGE / "bin" / "dvm"
 IMAGES = BUILD / "images"  # D-VM images and targets, made once a build folder
-PROGRAMS = ("dvmd", "dvm-hostd", "dvm-gate", "dvm-door", "dvm-relay", "dvm-fakevirt", "dvm-agent")
+PROGRAMS = ("dvmd", "dvm-hostd", "dvm-gate", "dvm-door", "dvm-relay", "dvm-fakevirt", "dvm-agent", "nbdkit")
 
 
 def images_for_everyone():

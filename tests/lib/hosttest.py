@@ -97,6 +97,7 @@ class Host:
             "dvm-relay": "src/relay/dvm-relay",
             "dvm-hostd": "src/hostd/dvm-hostd",
             "dvm-fakevirt": "src/fakevirt/dvm-fakevirt",
+            "dvm-memory.so": "src/memory/dvm-memory.so",
         }.items():
             (libexec / name).symlink_to(BUILD / path)
         (libexec / "image/agent").symlink_to(AGENT_BUILD / "guest/agent/agent")

@@ -47,10 +47,10 @@ class Tiny:
     """
     A guest that boots in seconds from a kernel and an initramfs: prints, echoes, has a small ext4 disk.
 
-    ports: XML of further ports; {dir} is a folder that the emulator may write to.
+    ports: XML of further devices; {dir} is a folder that the emulator may write to. cpus: XML of memory and processors.
     """
 
-    def __init__(self, cloud, name, serial="pty", memory_mib=128, disk=True, adopt=True, port=0, ports=""):
+    def __init__(self, cloud, name, serial="pty", memory_mib=128, disk=True, adopt=True, port=0, ports="", cpus=None):
         self.cloud, self.name = cloud, name
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix=f"dvm-target-{name}-", dir="/tmp"))
         os.chmod(self.dir, 0o777)
@@ -63,8 +63,9 @@ class Tiny:
             f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{self.disk}'/>"
             "<target dev='vda' bus='virtio'/></disk>"
         )
+        cpus = cpus or f"<memory unit='MiB'>{memory_mib}</memory><vcpu>1</vcpu>"
         self.xml = (
-            f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>{memory_mib}</memory><vcpu>1</vcpu>"
+            f"<domain type='qemu'><name>{name}</name>{cpus}"
             f"<os><type arch='x86_64' machine='pc'>hvm</type><kernel>{self.dir}/vmlinuz</kernel>"
             f"<initrd>{self.dir}/initrd</initrd><cmdline>console=ttyS0 quiet cryptomgr.notests=1</cmdline></os>"
             f"<features><acpi/></features><devices>{disk_xml if disk else ''}"

@@ -16,6 +16,8 @@
  * - answer TTY: each line that comes on that port is answered there, "heard LINE", up to the line
  * "bye"
  * - print N: "page 1" … "page N" on the parallel port, byte by byte as a printer's driver does
+ * - remember N WORD: N pages of memory that begin with "WORD I", each said with where it is: "page
+ * I at ADDRESS", then "remembered"; they stay
  * - uptime
  * - reboot, poweroff, crash (panics), hang (answers no more)
  * SysRq is open to the serial line.
@@ -31,6 +33,7 @@
 #include <string.h>
 #include <sys/io.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -246,6 +249,38 @@ static void print(long pages)
 	printf("printed\n");
 }
 
+/* Where a page is in the machine: /proc/self/pagemap, a number for each page. */
+static unsigned long physical(const void *page)
+{
+	uint64_t entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		if (pread(fd, &entry, sizeof(entry), (uintptr_t)page / 4096 * 8) != sizeof(entry)) {
+			entry = 0;
+		}
+		close(fd);
+	}
+	return (entry & ((1ull << 55) - 1)) * 4096;
+}
+
+static void remember(char *words)
+{
+	long n = strtol(words, &words, 10);
+	char *pages = mmap(NULL, n * 4096, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0);
+
+	if (pages == MAP_FAILED) {
+		printf("remember: %s\n", strerror(errno));
+		return;
+	}
+	for (long i = 0; i < n; i++) {
+		snprintf(pages + i * 4096, 4096, "%s %ld", words + strspn(words, " "), i);
+		printf("page %ld at %lx\n", i, physical(pages + i * 4096));
+	}
+	printf("remembered\n");
+}
+
 static void end(int command)
 {
 	printf("tiny: bye\n");
@@ -282,6 +317,8 @@ static void serve(char *line)
 		cat(rest);
 	} else if (strcmp(line, "write") == 0) {
 		write_file(rest);
+	} else if (strcmp(line, "remember") == 0) {
+		remember(rest);
 	} else if (strcmp(line, "uptime") == 0) {
 		cat("/proc/uptime");
 	} else if (strcmp(line, "reboot") == 0) {

@@ -333,6 +333,20 @@ class FakeHostd:
             s["ports"] = [x for x in s.get("ports", []) if (x["vm"], x["port"]) != (vm, port)]
         return {}
 
+    def do_attach_memory(self, session, vm, domain, index):
+        memories = self.session(session).setdefault("memories", [])
+        if self.find(domain)["state"] == "off":
+            raise Fault("vm-not-running")
+        if vm not in memories:
+            memories.append(vm)
+        return {"devices": [f"t{index}-memory"]}
+
+    def do_detach_memory(self, session, vm):
+        s = self.sessions.get(session)
+        if s:
+            s["memories"] = [x for x in s.get("memories", []) if x != vm]
+        return {}
+
     def do_session_release(self, session):
         self.sessions.pop(session, None)
         return {}
@@ -340,7 +354,7 @@ class FakeHostd:
     def do_session_list(self):
         return {"sessions": [{"session": k, "dvm": v["dvm"], "relay": v["relay"], "agent": v["agent"],
                               "host_key": HOST_KEY, "disks": v["disks"], "consoles": v["consoles"], "displays": v.get("displays", []),
-                              "ports": v.get("ports", [])}
+                              "ports": v.get("ports", []), "memories": v.get("memories", [])}
                              for k, v in self.sessions.items()]}
 
     def do_stream_grant(self, relay, ticket, service, mode, raw, ttl_ms):
