@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "char_width.h"
+#include "terminal_flood.h"
 #include "terminal_private.h"
 
 const struct terminal_mode_info terminal_modes[_TERMINAL_MODE_MAX] = {
@@ -697,9 +698,28 @@ struct terminal *terminal_free(struct terminal *t)
 	return NULL;
 }
 
+/* Within nothing that has been begun. */
+static bool at_rest(const struct terminal *t)
+{
+	return t->parser.state == TERMINAL_GROUND && t->parser.utf8_len == 0;
+}
+
 void terminal_feed(struct terminal *t, const void *p, size_t len)
 {
-	terminal_parser_feed(&t->parser, p, len, &parser_ops, t);
+	const uint8_t *bytes = p;
+
+	while (len > 0) {
+		size_t n = 1, skip = 0;
+
+		if (at_rest(t)) {
+			n = terminal_flood_length(bytes, len);
+			skip = terminal_flood_skip(t, bytes, n);
+			n = MAX(n, (size_t)1);
+		}
+		terminal_parser_feed(&t->parser, bytes + skip, n - skip, &parser_ops, t);
+		bytes += n;
+		len -= n;
+	}
 }
 
 void terminal_gap(struct terminal *t)

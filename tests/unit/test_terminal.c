@@ -599,6 +599,79 @@ static void hostile_bytes_take_no_memory(void **state)
 	terminal_free(t);
 }
 
+/* Lines of a program that prints as fast as it can. */
+static size_t flood(char *to, size_t size)
+{
+	static const char *const ends[] = { "\r\n", "\r\n", "\n", "\n\r", "\r", "\t", "\b" };
+	unsigned kind = pick(3);
+	size_t len = 0;
+
+	while (len + 300 < size) {
+		unsigned n = pick(4) ? pick(10) : pick(200);
+		const char *end = kind == 0 || (kind == 1 && pick(16) == 0) ? "\r\n" : "\n";
+
+		for (unsigned i = 0; i < n; i++) {
+			to[len++] = (char)(0x20 + pick(0x7f - 0x20));
+		}
+		len += (size_t)sprintf(to + len, "%s",
+				       kind == 2 ? ends[pick(ARRAY_SIZE(ends))] : end);
+	}
+	return len;
+}
+
+static void feed_both(struct terminal *t, struct terminal *each, const char *text, size_t len)
+{
+	terminal_feed(t, text, len);
+	for (size_t i = 0; i < len; i++) {
+		terminal_feed(each, text + i, 1);
+	}
+	assert_same(t, each);
+}
+
+/* What comes in one piece is not all written into cells: no byte by itself is ever left out. */
+static void flood_shows_what_its_bytes_do(void **state)
+{
+	static const char *const before[] = {
+		"",	    "\033[5;20r", "\033[41m\033[2J", "\033[4h",
+		"\033[?7l", "\033[20h",	  "\033[?1049h",     "\033[?6h",
+		"\0337",    "\033[3;70H", "\033[10;200H",    "\xe4\xb8",
+		"\033[3",   "\033]0;",	  "\016\033)0",
+	};
+
+	for (unsigned round = 0; round < 400; round++) {
+		unsigned rows = 2 + pick(30);
+		struct terminal *t = terminal(rows, 80), *each = terminal(rows, 80);
+		char text[8192];
+		size_t len = 0;
+
+		random_state = 5000 + round;
+		for (unsigned part = 0; part < 3; part++) {
+			len += (size_t)sprintf(text + len, "%s", before[pick(ARRAY_SIZE(before))]);
+			len += flood(text + len,
+				     MIN((size_t)1 + pick(6000), sizeof(text) - len - 64));
+		}
+		feed_both(t, each, text, len);
+		feed_both(t, each, "\033[3b", 4);
+		terminal_free(t);
+		terminal_free(each);
+	}
+	for (unsigned lines = 0; lines < 50; lines++) {
+		struct terminal *t = terminal(10, 80), *each = terminal(10, 80);
+		char text[512];
+		size_t len = 0;
+
+		/* in rows below the cursor, which a line feed does not empty */
+		say(t, "\033[9;20Hold\033[10;20Hold\033[H");
+		say(each, "\033[9;20Hold\033[10;20Hold\033[H");
+		for (unsigned i = 0; i < lines; i++) {
+			len += (size_t)sprintf(text + len, "line %u\r\n", i);
+		}
+		feed_both(t, each, text, len);
+		terminal_free(t);
+		terminal_free(each);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -616,6 +689,7 @@ int main(void)
 		cmocka_unit_test(referee_sees_the_same),
 		cmocka_unit_test(snapshot_is_bounded),
 		cmocka_unit_test(hostile_bytes_take_no_memory),
+		cmocka_unit_test(flood_shows_what_its_bytes_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
