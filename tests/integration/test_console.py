@@ -287,7 +287,7 @@ def test_until_that_does_not_come():
         t.data(b"hang")
         t.wait_end()
 
-    r = dvm(Gate(scene), "console", "patient", "--read-only", "--until", "login:", "--timeout", "300ms")
+    r = dvm(Gate(scene), "console", "patient", "--read-only", "--until", "login:", "--timeout", "2s")
     assert r.returncode == 6 and r.stdout == b"hang" and b"did not come in time" in r.stderr
 
 
@@ -297,7 +297,7 @@ def test_timeout_alone_is_no_failure():
         t.data(b"x")
         t.wait_end()
 
-    assert dvm(Gate(scene), "console", "patient", "--read-only", "--timeout", "300ms").returncode == 0
+    assert dvm(Gate(scene), "console", "patient", "--read-only", "--timeout", "2s").returncode == 0
 
 
 def test_offset_and_from():
@@ -605,7 +605,7 @@ def test_conversation_in_steps():
         t.data(b"login:")
         t.wait_end()
 
-    r = dvm(Gate(hangs), "console", "patient", "--expect", "log", "--expect", "word", "--timeout", "300ms")
+    r = dvm(Gate(hangs), "console", "patient", "--expect", "log", "--expect", "word", "--timeout", "2s")
     assert r.returncode == 1 and b'"word"' in r.stderr
 
 
