@@ -10,6 +10,7 @@
 #include "answer.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "file.h"
 #include "log.h"
 
 #define HEAD_TIMEOUT (10 * USEC_PER_SEC)   /* from the first byte of TLS to the last of the head */
@@ -49,6 +50,8 @@ static void conn_drop_up(struct conn *c)
 {
 	c->up_io = sd_event_source_disable_unref(c->up_io);
 	c->up_fd = close_fd(c->up_fd);
+	c->hold_io = sd_event_source_disable_unref(c->hold_io);
+	c->hold_fd = close_fd(c->hold_fd);
 	c->dvmd = rpc_peer_free(c->dvmd);
 }
 
@@ -457,6 +460,32 @@ int conn_set_up_take(struct conn *c, int fd)
 	return r < 0 ? r : 0;
 }
 
+/* The relay has gone, or ends the stream: in the latter case this only does again what it did. */
+static int on_hold(sd_event_source *source, int fd, uint32_t revents, void *user)
+{
+	struct conn *c = user;
+
+	c->hold_io = sd_event_source_disable_unref(c->hold_io);
+	(void)shutdown(c->up_fd, SHUT_RDWR);
+	conn_run(c);
+	return 0;
+}
+
+int conn_hold_up_take(struct conn *c, int fd)
+{
+	_cleanup_close_ int owned = fd;
+	int r = fd_set_nonblock(fd);
+
+	if (r < 0) {
+		return r;
+	}
+	sd_event_source_disable_unref(c->up_io);
+	c->up_io = NULL;
+	c->hold_fd = TAKE_FD(c->up_fd);
+	r = sd_event_add_io(c->gate->event, &c->hold_io, c->hold_fd, EPOLLIN, on_hold, c);
+	return r < 0 ? r : conn_set_up_take(c, TAKE_FD(owned));
+}
+
 void conn_drain(struct conn *c)
 {
 	switch (c->state) {
@@ -486,7 +515,7 @@ int conn_new_take(struct gate *g, int fd, const uint8_t address[ADDRESS_KEY_LEN]
 	}
 	c->gate = g;
 	c->fd = fd;
-	c->up_fd = -1;
+	c->up_fd = c->hold_fd = -1;
 	memcpy(c->address, address, ADDRESS_KEY_LEN);
 	strncpy(c->request_id, id, REQUEST_ID_MAX);
 	list_init(&c->link);

@@ -77,6 +77,11 @@ struct conn {
 	bool up_broken; /* nothing more is taken there */
 	bool up_talked; /* something came from there */
 
+	/* STREAM: where the relay has handed the stream's own socket over, which is `up_fd` then,
+	 * the connection to the relay: for as long as it stands. -1: none */
+	int hold_fd;
+	sd_event_source *hold_io;
+
 	usec_t since;	 /* when the state was entered, or the user ended his side */
 	usec_t moved;	 /* when `out` was last empty or became shorter */
 	usec_t deadline; /* what the timer is set to */
@@ -108,6 +113,8 @@ void conn_set_state(struct conn *c, enum conn_state state);
 void conn_refuse(struct conn *c, const struct fault *f);
 /* Takes the connection behind. */
 int conn_set_up_take(struct conn *c, int fd) _must_check_;
+/* The connection behind becomes the one to hold while `fd`, taken, is in its place. */
+int conn_hold_up_take(struct conn *c, int fd) _must_check_;
 /* Writes `up_out`. Moved something: true. */
 bool conn_flush_up(struct conn *c);
 

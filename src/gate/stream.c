@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "conn.h"
+#include "fd_pass.h"
 #include "unix.h"
 
 #define PATH_PREFIX "/v1/streams/"
@@ -219,17 +220,50 @@ static bool refuse_join(struct conn *c, enum fault_code code, const char *text)
 	return true;
 }
 
+/* What the relay has said so far, and the fd that came with it. */
+static ssize_t line_receive(struct conn *c, int *ret_fd)
+{
+	int fds[FD_PASS_MAX];
+	size_t n_fds = 0;
+	uint8_t *p;
+	ssize_t n;
+	int r;
+
+	r = buf_reserve(&c->line, buf_room(&c->line), &p);
+	if (r < 0) {
+		return r;
+	}
+	n = fd_pass_receive(c->up_fd, p, buf_room(&c->line), fds, &n_fds);
+	if (n > 0) {
+		buf_commit(&c->line, (size_t)n);
+	}
+	*ret_fd = n_fds > 0 ? fds[0] : -1;
+	for (size_t i = 1; i < n_fds; i++) {
+		close_fd(fds[i]);
+	}
+	return n;
+}
+
+/* Whether the relay serves what the ticket was for, in the stream's own socket or not. */
+static bool line_expected(const struct conn *c, const char *line, bool with_socket)
+{
+	if (with_socket) {
+		return c->raw && strcmp(line, "OK socket") == 0;
+	}
+	return strcmp(line, c->raw ? "OK raw" : "OK frames") == 0;
+}
+
 static bool join_step(struct conn *c)
 {
-	bool moved = conn_flush_up(c);
 	const char *protocol = c->raw ? (c->offers_binary ? RAW_PROTOCOL : NULL) : TUNNEL_PROTOCOL;
-	const char *expected = c->raw ? "OK raw" : "OK frames";
+	_cleanup_close_ int fd = -1;
+	bool moved = conn_flush_up(c);
 	char *text, *end;
 	size_t rest;
 	ssize_t n;
 	int r;
 
-	n = buf_read_fd(&c->line, c->up_fd, buf_room(&c->line));
+	n = line_receive(c, &fd);
 	if (n == -EAGAIN) {
 		return moved;
 	}
@@ -239,7 +273,7 @@ static bool join_step(struct conn *c)
 	text = (char *)buf_data(&c->line);
 	end = memchr(text, '\n', buf_len(&c->line));
 	if (!end) {
-		return buf_room(&c->line) > 0
+		return buf_room(&c->line) > 0 && fd < 0
 			       ? true
 			       : refuse_join(c, FAULT_PROTOCOL, "The relay talks nonsense.");
 	}
@@ -247,8 +281,11 @@ static bool join_step(struct conn *c)
 	if (strncmp(text, "NO ", 3) == 0) {
 		return refuse_join(c, fault_code_parse(text + 3), "The stream was refused.");
 	}
-	if (strcmp(text, expected) != 0) {
+	if (!line_expected(c, text, fd >= 0)) {
 		return refuse_join(c, FAULT_PROTOCOL, "The relay talks nonsense.");
+	}
+	if (fd >= 0 && conn_hold_up_take(c, TAKE_FD(fd)) < 0) {
+		return refuse_join(c, FAULT_INTERNAL, "Out of memory.");
 	}
 	r = answer_switch(&c->out, c->accept, protocol, c->request_id);
 	if (r == 0) {

@@ -12,14 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
+
+#include "fd_pass.h"
 
 #define LENGTH_BYTES 4
 
-union fd_control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int) * RPC_FDS_MAX)];
-};
+static_assert(RPC_FDS_MAX == FD_PASS_MAX, "a frame's fds come with one read");
 
 static void close_fds(int *fds, size_t *n_fds)
 {
@@ -47,62 +45,30 @@ void rpc_reader_next(struct rpc_reader *r)
 	buf_clear(&r->bytes);
 }
 
-/* Takes the fds that came with a read that found `have` bytes of the frame already there. */
-static int take_fds(struct rpc_reader *r, struct msghdr *msg, size_t have)
-{
-	bool bad = msg->msg_flags & MSG_CTRUNC;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
-			continue;
-		}
-		/* The control buffer has room for RPC_FDS_MAX; they are taken before anything is
-		 * refused, so that they are closed. */
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (r->n_fds == RPC_FDS_MAX || have > 0) {
-				bad = true;
-				close_fd(fd);
-			} else {
-				r->fds[r->n_fds++] = fd;
-			}
-		}
-	}
-	return bad ? -EPROTO : 0;
-}
-
 static int read_up_to(struct rpc_reader *r, int fd, size_t want)
 {
 	while (buf_len(&r->bytes) < want) {
-		size_t have = buf_len(&r->bytes);
-		union fd_control control;
-		struct iovec iov = { .iov_len = want - have };
-		struct msghdr msg = {
-			.msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control.bytes,
-			.msg_controllen = sizeof(control.bytes),
-		};
+		size_t have = buf_len(&r->bytes), n_fds = 0;
+		int fds[FD_PASS_MAX];
 		uint8_t *p;
 		ssize_t n;
 		int k;
 
-		k = buf_reserve(&r->bytes, iov.iov_len, &p);
+		k = buf_reserve(&r->bytes, want - have, &p);
 		if (k < 0) {
 			return k;
 		}
-		iov.iov_base = p;
-		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		n = fd_pass_receive(fd, p, want - have, fds, &n_fds);
 		if (n < 0) {
-			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+			return n == -EAGAIN ? 0 : (int)n;
 		}
-		k = take_fds(r, &msg, have);
-		if (k < 0) {
-			return k;
+		if (n_fds > 0 && have > 0) {
+			close_fds(fds, &n_fds);
+			return -EPROTO;
+		}
+		if (n_fds > 0) {
+			memcpy(r->fds, fds, sizeof(fds));
+			r->n_fds = n_fds;
 		}
 		if (n == 0) {
 			return -ECONNRESET;
@@ -193,25 +159,11 @@ struct rpc_frame *rpc_frame_free(struct rpc_frame *f)
 int rpc_frame_send(struct rpc_frame *f, int fd)
 {
 	while (buf_len(&f->bytes) > 0) {
-		union fd_control control = { 0 };
-		struct iovec iov = { .iov_base = buf_data(&f->bytes),
-				     .iov_len = buf_len(&f->bytes) };
-		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-		ssize_t n;
+		ssize_t n =
+			fd_pass_send(fd, buf_data(&f->bytes), buf_len(&f->bytes), f->fds, f->n_fds);
 
-		if (f->n_fds > 0) {
-			struct cmsghdr *c = &control.align;
-
-			msg.msg_control = control.bytes;
-			msg.msg_controllen = CMSG_SPACE(sizeof(int) * f->n_fds);
-			c->cmsg_level = SOL_SOCKET;
-			c->cmsg_type = SCM_RIGHTS;
-			c->cmsg_len = CMSG_LEN(sizeof(int) * f->n_fds);
-			memcpy(CMSG_DATA(c), f->fds, sizeof(int) * f->n_fds);
-		}
-		n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0) {
-			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+			return n == -EAGAIN ? 0 : (int)n;
 		}
 		close_fds(f->fds, &f->n_fds);
 		buf_consume(&f->bytes, n);

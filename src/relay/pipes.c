@@ -2,31 +2,36 @@
 /*
  * Streams without a policy.
  *
- * Theory of operation: a pipe waits for its user with nothing but an open socket, whose bytes stay
- * where they are; joined, it is a pipe_pair, until one of its ends or dvm-hostd ends it.
+ * Theory of operation: what passes through nobody's hands is fastest. A pipe is an open socket that
+ * waits, its bytes where they are, for whoever shows the ticket for it: he gets the socket itself,
+ * and what it says no longer comes by here. What is kept here is the right to end it. The
+ * connection on which the ticket was shown stays open for as long as the pipe is in use; when the
+ * user closes it, or has died, or dvm-hostd has put another in its place, the socket is shut down,
+ * for all who hold it.
  */
-/* #syscalls: getsockopt close */
+/* #syscalls: getsockopt shutdown close */
 #include "pipes.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "cleanup.h"
 #include "control.h"
+#include "fd_pass.h"
 #include "map.h"
-#include "pipe_pair.h"
+#include "poll_set.h"
 
-/* Two sockets, and two kernel pipes while both ways hold something. */
-#define PIPE_FILES 6
+#define PIPE_FILES 2
 #define OTHER_FILES 256 /* of what is neither a user nor a pipe */
 
 struct pipe {
 	struct relay *relay;
 	char name[RELAY_NAME_MAX + 1];
-	int fd;			/* until it is joined */
-	struct pipe_pair *pair; /* from then on */
+	int fd;
+	struct poll_item user; /* his connection; its fd is -1 until he comes */
 };
 
 static struct pipe *pipe_find(const struct relay *relay, const char *name)
@@ -37,7 +42,10 @@ static struct pipe *pipe_find(const struct relay *relay, const char *name)
 static void pipe_free(struct pipe *p)
 {
 	(void)map_remove(p->relay->pipes, p->name);
-	pipe_pair_free(p->pair);
+	poll_item_off(&p->user);
+	close_fd(p->user.fd);
+	/* Others hold it, too. What was written before is still read. */
+	(void)shutdown(p->fd, SHUT_RDWR);
 	close_fd(p->fd);
 	free(p);
 }
@@ -58,15 +66,16 @@ static bool is_stream_socket(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-static int pipes_start(struct relay *relay)
+static void pipe_end(struct pipe *p)
 {
-	if (!relay->pipes) {
-		relay->pipes = map_new();
-	}
-	if (!relay->pipes) {
-		return -ENOMEM;
-	}
-	return relay->pipe_set ? 0 : pipe_set_new(relay->poll, &relay->pipe_set);
+	control_notify(p->relay->control, "pipe.ended", json_pack("{s:s}", "name", p->name));
+	pipe_free(p);
+}
+
+/* He has nothing to say there: whatever comes ends it. */
+static void on_user(struct poll_item *item, uint32_t events)
+{
+	pipe_end(container_of(item, struct pipe, user));
 }
 
 int pipe_open_take(struct relay *relay, const char *name, int fd)
@@ -85,16 +94,16 @@ int pipe_open_take(struct relay *relay, const char *name, int fd)
 	if (pipes_count(relay) >= pipes_max(relay)) {
 		return -ENOSPC;
 	}
-	err = pipes_start(relay);
-	if (err < 0) {
-		return err;
+	if (!relay->pipes) {
+		relay->pipes = map_new();
 	}
 	p = calloc(1, sizeof(*p));
-	if (!p) {
+	if (!relay->pipes || !p) {
 		return -ENOMEM;
 	}
 	p->relay = relay;
 	strncpy(p->name, name, RELAY_NAME_MAX);
+	poll_item_init(&p->user, relay->poll, -1, on_user);
 	err = map_put(relay->pipes, p->name, p, NULL);
 	if (err < 0) {
 		return err;
@@ -108,30 +117,29 @@ bool pipe_waits(const struct relay *relay, const char *name)
 {
 	const struct pipe *p = pipe_find(relay, name);
 
-	return p && !p->pair;
-}
-
-static void on_ended(void *user)
-{
-	struct pipe *p = user;
-
-	control_notify(p->relay->control, "pipe.ended", json_pack("{s:s}", "name", p->name));
-	pipe_free(p);
+	return p && p->user.fd < 0;
 }
 
 int pipe_join_take(struct relay *relay, const char *name, int fd)
 {
+	static const char line[] = "OK socket\n";
 	_cleanup_close_ int owned = fd;
 	struct pipe *p = pipe_find(relay, name);
+	ssize_t n;
 	int err;
 
-	if (!p || p->pair) {
+	if (!p || p->user.fd >= 0) {
 		return -ENOENT;
 	}
-	err = pipe_pair_new_take(relay->pipe_set, TAKE_FD(owned), TAKE_FD(p->fd), on_ended, p,
-				 &p->pair);
+	poll_item_init(&p->user, relay->poll, TAKE_FD(owned), on_user);
+	err = poll_item_watch(&p->user, EPOLLIN | EPOLLRDHUP);
+	if (err == 0) {
+		/* A fresh socket's buffer takes a line whole. */
+		n = fd_pass_send(p->user.fd, line, strlen(line), &p->fd, 1);
+		err = n < 0 ? (int)n : n < (ssize_t)strlen(line) ? -EIO : 0;
+	}
 	if (err < 0) {
-		on_ended(p);
+		pipe_end(p);
 	}
 	return err;
 }
@@ -150,5 +158,4 @@ void pipes_free(struct relay *relay)
 		pipe_free(p);
 	}
 	relay->pipes = map_free(relay->pipes);
-	relay->pipe_set = pipe_set_free(relay->pipe_set);
 }

@@ -4,7 +4,7 @@
 
 #include "relay.h"
 
-/* Waiting and joined, together; fewer where the relay may not have six fds for each. */
+/* Waiting and in use, together; fewer where the relay may not have two fds for each. */
 #define PIPES_MAX 10240
 
 /* Takes `fd`, a stream socket: -EINVAL for anything else. A pipe of that name that there was ends.
@@ -12,7 +12,8 @@
 int pipe_open_take(struct relay *relay, const char *name, int fd) _must_check_;
 /* Whether pipe_join_take() would find it. */
 bool pipe_waits(const struct relay *relay, const char *name);
-/* Joins the user's `fd` to the pipe; dvm-hostd is told when it has ended. -ENOENT. */
+/* Answers the user at `fd`, and hands him the pipe's socket; dvm-hostd is told when he has closed
+ * his connection. -ENOENT. */
 int pipe_join_take(struct relay *relay, const char *name, int fd) _must_check_;
 size_t pipes_count(const struct relay *relay);
 void pipes_free(struct relay *relay);

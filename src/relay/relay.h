@@ -33,7 +33,6 @@ struct relay {
 	struct list records;	   /* struct record */
 	struct list raw_ports;	   /* struct raw_port */
 	struct map *pipes;	   /* struct pipe by name; made with the first */
-	struct pipe_set *pipe_set; /* made with the first pipe */
 	size_t files_max;
 	struct grants grants;
 	struct streams *streams;

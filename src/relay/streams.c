@@ -3,7 +3,7 @@
  * The stream socket.
  *
  * Theory of operation: a connection is a stranger until its first line names a ticket; then it
- * becomes a user's connection, a raw one in front of a user's connection, or an end of a pipe. A
+ * becomes a user's connection, a raw one in front of a user's connection, or a pipe's user. A
  * stranger that says nothing is gone after 5 s, or when as many have come after it as there may be:
  * whoever has a ticket shows it at once. While there are as many users as there may be nobody is
  * let in.
@@ -204,14 +204,16 @@ static void on_line(struct stranger *st, const char *line)
 	}
 	if (code != FAULT_NONE) {
 		answer_no(st->fd, code);
-	} else if (answer(st->fd, grant.raw ? "OK raw\n" : "OK frames\n")) {
-		int err;
+	} else {
+		int err = 0;
 
 		/* The fd is waited for by somebody else from here on. */
 		st->io = sd_event_source_disable_unref(st->io);
-		err = pipe_name(&grant)
-			      ? pipe_join_take(s->relay, pipe_name(&grant), TAKE_FD(st->fd))
-			      : user_new_take(s, TAKE_FD(st->fd), &grant);
+		if (pipe_name(&grant)) {
+			err = pipe_join_take(s->relay, pipe_name(&grant), TAKE_FD(st->fd));
+		} else if (answer(st->fd, grant.raw ? "OK raw\n" : "OK frames\n")) {
+			err = user_new_take(s, TAKE_FD(st->fd), &grant);
+		}
 		if (err < 0) {
 			log_warn("stream not served (%d), ignoring", -err);
 		}

@@ -48,7 +48,7 @@ def rows(raw):
                            ("websockify", 1), ("ssh -L", 1)):
             result.append(bench.row(
                 f"relay-throughput-{count}-{name.replace(' ', '-').lower()}",
-                f"relay, unix to unix, 64 KiB writes, {count} stream{'s' * (count > 1)}", "MiB/s",
+                f"handed over by the relay, unix to unix, 64 KiB writes, {count} stream{'s' * (count > 1)}", "MiB/s",
                 statistics.median(ours), name, statistics.median(values[name]), f">= {goal}",
                 bench.rounds_ratio(ours, values[name])))
     values = raw["echo p50_us"]
@@ -59,7 +59,7 @@ def rows(raw):
     for name, goal in (("minimal splice relay", 1.6), ("socat", 1), ("nginx stream", 1), ("HAProxy", 1)):
         result.append(bench.row(
             f"relay-echo-{name.replace(' ', '-').lower()}",
-            "relay, echo of one byte, added to a socket pair's, one core, p50", "us",
+            "handed over by the relay, echo of one byte, added to a socket pair's, one core, p50", "us",
             statistics.median(added("dvm-relay")), name, statistics.median(added(name)), f"<= {goal}"))
     return result
 

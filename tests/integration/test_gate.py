@@ -559,6 +559,69 @@ def test_what_the_relay_says_first_is_not_lost(gate):
     asyncio.run(talk())
 
 
+def hand_over(conn, far):
+    """A relay that hands the stream's socket over, and keeps a copy as relays do."""
+    end, stream = socket.socketpair()
+    socket.send_fds(conn, [b"OK socket\n"], [stream.fileno()])
+    far.append((end, stream, conn))
+
+
+@pytest.mark.parametrize("who_ends", ["user", "far", "relay", "relay-killed"])
+def test_a_socket_handed_over(gate, who_ends):
+    far, over = [], threading.Event()
+
+    def serve(conn):
+        hand_over(conn, far)
+        end, stream, conn = far[0]
+        end.settimeout(10)
+        while data := end.recv(65536):
+            end.sendall(data)
+            if data == b"end" and who_ends == "far":
+                break
+        over.set()
+        if who_ends == "far":
+            end.close()
+            stream.close()
+        if who_ends != "relay-killed":
+            assert conn.recv(1) == b""
+
+    gate.relay("s-pipe", serve, line=b"")
+
+    async def talk():
+        async with gate.websocket(gate.dvmd.ticket("s-pipe", raw=True)) as ws:
+            for word in (b"x" * 60000, b"end"):
+                await ws.send(word)
+                got = b""
+                while len(got) < len(word):
+                    got += await asyncio.wait_for(ws.recv(), 10)
+                assert got == word
+            end, stream, conn = far[0]
+            if who_ends == "user":
+                return
+            if who_ends == "relay":
+                conn.shutdown(socket.SHUT_RDWR)
+                stream.shutdown(socket.SHUT_RDWR)
+            elif who_ends == "relay-killed":
+                stream.close()
+                conn.shutdown(socket.SHUT_RDWR)
+                conn.close()
+            with pytest.raises(websockets.ConnectionClosedOK):
+                await asyncio.wait_for(ws.recv(), 10)
+
+    asyncio.run(talk())
+    # The relay keeps a copy: that the user has left, it learns from the connection.
+    if who_ends == "user":
+        assert far[0][2].recv(1) == b""
+        far[0][1].shutdown(socket.SHUT_RDWR)
+    assert over.wait(10)
+
+
+def test_a_socket_for_a_stream_of_frames_is_refused(gate):
+    far = []
+    gate.relay("s-frames", lambda conn: hand_over(conn, far), line=b"")
+    assert refusal(gate, gate.dvmd.ticket("s-frames"), subprotocols=["dvm.tunnel.v1"]) == 502
+
+
 def test_last_words_of_the_user_reach_the_relay(gate):
     heard, over = [], threading.Event()
 

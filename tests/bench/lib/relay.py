@@ -59,7 +59,7 @@ class Relay:
         ticket = base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
         self.call("grant", ticket=ticket, service=service, mode=mode, raw=raw, ttl_ms=60000)
         sock, answer = show_ticket(self.streams.getsockname(), ticket)
-        if answer != ("OK raw" if raw else "OK frames"):
+        if answer != (("OK socket" if service.startswith("pipe/") else "OK raw") if raw else "OK frames"):
             raise RuntimeError(answer)
         return sock
 

@@ -317,16 +317,28 @@ def receive_to_end(sock):
     return data
 
 
+class Stream(socket.socket):
+    """The socket of a stream that a relay has handed over; closing it ends the stream."""
+
+    def close(self):
+        self.hold.close()
+        super().close()
+
+
 def show_ticket(path, ticket):
-    """Connects to a stream socket; returns the socket behind the first line and the answer."""
+    """Connects to a stream socket; returns the socket behind the first line and the answer. With "OK socket" that is the
+    stream, and .hold of it the connection."""
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(TIMEOUT)
     sock.connect(path)
     sock.sendall(b"DVM1 " + ticket.encode() + b"\n")
-    line = b""
+    line, stream = b"", None
     while not line.endswith(b"\n"):
-        byte = sock.recv(1)
+        byte, fds, _, _ = socket.recv_fds(sock, 1, 1)
         if not byte:
             break
         line += byte
-    return sock, line.decode().strip()
+        if fds:
+            stream = Stream(fileno=fds[0])
+            stream.hold = sock
+    return stream or sock, line.decode().strip()
