@@ -188,9 +188,12 @@ static void check_cpu(struct doctor *d, unsigned cpu)
 			     t.name, where,
 			     state->rflags & RFLAGS_INTERRUPTS ? "" : ", interrupts off");
 	} else if (watchdog_age(d, cpu) >= STUCK_S) {
-		doctor_found(d, FINDING_CRITICAL, "soft-lockup", more,
-			     "CPU %u has run nothing but task %d (%s) for %u s, which is %s", cpu,
-			     t.pid, t.name, (unsigned)watchdog_age(d, cpu), where);
+		bool off = !(state->cs & 3) && !(state->rflags & RFLAGS_INTERRUPTS);
+
+		doctor_found(d, FINDING_CRITICAL, off ? "hard-lockup" : "soft-lockup", more,
+			     "CPU %u has run nothing but task %d (%s) for %u s, which is %s%s", cpu,
+			     t.pid, t.name, (unsigned)watchdog_age(d, cpu), where,
+			     off ? ", interrupts off" : "");
 	} else if (!(state->cs & 3) && !(state->rflags & RFLAGS_INTERRUPTS) &&
 		   kernel_cpu_count(d->k) == 1 && !core_is_live(kernel_core(d->k))) {
 		doctor_found(d, FINDING_NOTE, "interrupts-off", more,

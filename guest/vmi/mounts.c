@@ -47,8 +47,8 @@ static void take_space(struct kernel *k, uint64_t super, struct mount_info *m)
 		total = (int64_t)(object_u64(k, "ext4_sb_info", info, "s_es->s_blocks_count_lo") |
 				  object_u64(k, "ext4_sb_info", info, "s_es->s_blocks_count_hi")
 					  << 32);
-		left = counter_sum(k, object_at(k, "ext4_sb_info", info, "s_freeclusters_counter"))
-		       << (shift & 31);
+		left = counter_sum(k, object_at(k, "ext4_sb_info", info, "s_freeclusters_counter"));
+		left = left > 0 && left < (int64_t)1 << 40 && shift < 20 ? left << shift : 0;
 	} else if (strcmp(m->type, "xfs") == 0 && object_has(k, "xfs_mount", "m_sb")) {
 		total = (int64_t)object_u64(k, "xfs_mount", info, "m_sb.sb_dblocks");
 		left = object_has(k, "xfs_mount", "m_fdblocks")
