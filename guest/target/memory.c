@@ -40,7 +40,8 @@ int memory_open(const struct invocation *in, struct kernel **ret, struct fault *
 
 	if (!device_path(in, path, sizeof(path))) {
 		r = fault_set(ret_fault, FAULT_NOT_ATTACHED, "the target's memory is not here");
-		fault_hint(ret_fault, "--core FILE reads a dump of it instead.");
+		fault_hint(ret_fault,
+			   "`target memory attach` plugs it in; --core FILE reads a dump instead.");
 		return r;
 	}
 	/* a device without a name is the only target's: that one must be meant */

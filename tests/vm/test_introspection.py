@@ -214,8 +214,8 @@ def test_errors(core, tmp_path):
 
 def test_damaged_memory(core):
     """Everything reads an image of which what it reads is damaged on the way; a failing seed is said by the output."""
-    result = dvmtest.run(dvmtest.BUILD / "tests/fuzz/vmi_image", core, "4711", "16", timeout=120)
-    assert "16 rounds" in result.stdout
+    result = dvmtest.run(dvmtest.BUILD / "tests/fuzz/vmi_image", core, "4711", "8", timeout=120)
+    assert "8 rounds" in result.stdout
 
 
 def test_doctor_healthy(core):
