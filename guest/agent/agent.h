@@ -7,7 +7,7 @@
  * server for each). Local programs, first of all the `target` command, connect to RUN/agent.sock
  * (local.c) and speak the same frames; what they open is switched through to the relay (switch.c).
  * Disks that the hypervisor plugs in get links under /dev/target (disks.c); the targets' displays
- * are ports of the loopback (displays.c).
+ * and gdb stubs are ports of the loopback (loopback.c).
  *
  * Callbacks never free: an object that is done marks itself dead, and agent_prepare(), which runs
  * before each wait, frees it. agent_prepare() also asks each object what to poll for.
@@ -18,10 +18,10 @@
 #include <sys/types.h>
 
 #include "disks.h"
-#include "displays.h"
 #include "identity.h"
 #include "local.h"
 #include "loop.h"
+#include "loopback.h"
 #include "memories.h"
 #include "port.h"
 #include "ports.h"
@@ -43,7 +43,7 @@ struct agent {
 	struct ssh ssh;
 	struct local local;
 	struct disks disks;
-	struct displays displays;
+	struct loopback loopback[_LOOPBACK_MAX];
 	struct ports ports;
 	struct memories memories;
 	struct source signals;

@@ -24,7 +24,9 @@ static struct agent agent;
 void agent_identity_changed(struct agent *a)
 {
 	disks_scan(&a->disks);
-	displays_scan(&a->displays);
+	for (unsigned i = 0; i < _LOOPBACK_MAX; i++) {
+		loopback_scan(&a->loopback[i]);
+	}
 }
 
 static void agent_prepare(struct loop *l)
@@ -34,13 +36,17 @@ static void agent_prepare(struct loop *l)
 	ssh_prepare(&a->ssh);
 	local_prepare(&a->local);
 	disks_prepare(&a->disks);
-	displays_prepare(&a->displays);
+	for (unsigned i = 0; i < _LOOPBACK_MAX; i++) {
+		loopback_prepare(&a->loopback[i]);
+	}
 	source_watch(&a->signals, EPOLLIN);
 	/* last: the others may have put something into its output; and its writing may let them go
 	 * on */
 	port_prepare(&a->port);
 	ssh_prepare(&a->ssh);
-	displays_prepare(&a->displays);
+	for (unsigned i = 0; i < _LOOPBACK_MAX; i++) {
+		loopback_prepare(&a->loopback[i]);
+	}
 }
 
 static void signals_ready(struct source *s, uint32_t events)
@@ -82,7 +88,9 @@ static int agent_run(struct agent *a)
 {
 	int r;
 
-	displays_init(&a->displays, a);
+	for (unsigned i = 0; i < _LOOPBACK_MAX; i++) {
+		loopback_init(&a->loopback[i], a, (enum loopback_service)i);
+	}
 	r = dir_make(a->options.run_dir, 0755);
 	if (r == 0) {
 		r = loop_init(&a->loop, agent_prepare);
@@ -234,7 +242,9 @@ int main(int argc, char **argv)
 	local_fini(&agent.local);
 	ssh_fini(&agent.ssh);
 	disks_fini(&agent.disks);
-	displays_fini(&agent.displays);
+	for (unsigned i = 0; i < _LOOPBACK_MAX; i++) {
+		loopback_fini(&agent.loopback[i]);
+	}
 	identity_fini(&agent.identity);
 	port_fini(&agent.port);
 	source_close(&agent.signals);

@@ -20,6 +20,7 @@ static const struct view_column list_columns[] = {
 	{ "SINCE", "state_at", view_time },
 	{ "FENCE", "fenced", fenced },
 	{ "SESSION", "session" },
+	{ "DEBUGGER", "debugger" },
 	VIEW_END,
 };
 
@@ -87,6 +88,7 @@ static const struct view_column show_columns[] = {
 	{ "project", "project" },
 	{ "state", "state" },
 	{ "session", "session" },
+	{ "debugger", "debugger" },
 	{ "since", "state_at", view_time },
 	{ "fenced", "fenced" },
 	{ "adopted", "created", view_time },

@@ -3,10 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -14,11 +12,10 @@
 #include "commands.h"
 #include "forward.h"
 #include "parse.h"
+#include "other_program.h"
 #include "view.h"
 
 #define PROBE_TIMEOUT (20 * USEC_PER_SEC)
-
-extern char **environ;
 
 /* Viewers that are looked for, and how each wants to be told the port. */
 static const struct {
@@ -39,40 +36,6 @@ struct vnc {
 /* --- the viewer
  * -------------------------------------------------------------------------------- */
 
-static bool in_path(const char *program)
-{
-	const char *path = getenv("PATH");
-
-	while (path && *path) {
-		size_t len = strcspn(path, ":");
-		_cleanup_free_ char *file = strf("%.*s/%s", (int)len, path, program);
-
-		if (file && access(file, X_OK) == 0) {
-			return true;
-		}
-		path += len + (path[len] == ':');
-	}
-	return false;
-}
-
-static int spawn(char *const *argv, pid_t *ret)
-{
-	posix_spawnattr_t attributes;
-	sigset_t none, ignored;
-	int r;
-
-	sigemptyset(&none);
-	sigemptyset(&ignored);
-	sigaddset(&ignored, SIGPIPE);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &ignored);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	r = -posix_spawnp(ret, argv[0], NULL, &attributes, argv, environ);
-	posix_spawnattr_destroy(&attributes);
-	return r;
-}
-
 /* The user's own command, by sh, with the address behind its words and the port in its environment.
  */
 static int spawn_own(const char *command, uint16_t port, pid_t *ret)
@@ -89,7 +52,7 @@ static int spawn_own(const char *command, uint16_t port, pid_t *ret)
 	if (setenv("DVM_VNC_PORT", number, 1) < 0) {
 		return -errno;
 	}
-	return spawn(argv, ret);
+	return program_spawn(argv, ret);
 }
 
 /* 1: there is none. */
@@ -106,7 +69,8 @@ static int viewer_start(struct vnc *v, uint16_t port)
 		char *argv[] = { (char *)viewers[i].program, NULL, NULL };
 
 		/* Without a screen they can only say that they cannot. */
-		if (!in_path(argv[0]) || (!getenv("DISPLAY") && !getenv("WAYLAND_DISPLAY"))) {
+		if (!program_in_path(argv[0]) ||
+		    (!getenv("DISPLAY") && !getenv("WAYLAND_DISPLAY"))) {
 			continue;
 		}
 		address = strf("%s%u", viewers[i].before_port, port);
@@ -114,7 +78,7 @@ static int viewer_start(struct vnc *v, uint16_t port)
 			return -ENOMEM;
 		}
 		argv[1] = address;
-		r = spawn(argv, &v->viewer);
+		r = program_spawn(argv, &v->viewer);
 	}
 	v->started = r == 0;
 	return r;
@@ -122,11 +86,11 @@ static int viewer_start(struct vnc *v, uint16_t port)
 
 static void viewer_reap(struct vnc *v)
 {
-	int status;
+	int status = v->viewer > 0 ? program_reap(v->viewer) : -EAGAIN;
 
-	if (v->viewer > 0 && waitpid(v->viewer, &status, WNOHANG) == v->viewer) {
+	if (status >= 0) {
 		v->viewer = 0;
-		v->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+		v->status = status;
 	}
 }
 

@@ -5,8 +5,8 @@
 #define GROUP(...) ((const struct command *const[]){ __VA_ARGS__, NULL })
 
 const struct command_group command_groups[] = {
-	{ "Debug a VM", GROUP(&cmd_debug, &cmd_ssh, &cmd_console, &cmd_vnc, &cmd_screenshot,
-			      &cmd_keys, &cmd_power) },
+	{ "Debug a VM", GROUP(&cmd_debug, &cmd_ssh, &cmd_console, &cmd_vnc, &cmd_gdb,
+			      &cmd_screenshot, &cmd_keys, &cmd_power) },
 	{ "VMs", GROUP(&cmd_vm_list, &cmd_vm_show, &cmd_vm_domains, &cmd_vm_adopt, &cmd_vm_set,
 		       &cmd_vm_release) },
 	{ "Sessions", GROUP(&cmd_session_list, &cmd_session_show, &cmd_session_timeline,

@@ -13,6 +13,7 @@ extern const struct command cmd_disk_detach;
 extern const struct command cmd_disk_list;
 extern const struct command cmd_down;
 extern const struct command cmd_events;
+extern const struct command cmd_gdb;
 extern const struct command cmd_help;
 extern const struct command cmd_image_build;
 extern const struct command cmd_image_list;

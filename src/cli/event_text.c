@@ -26,6 +26,20 @@ static char *attachment_text(const json_t *data)
 	return strf("%s %s (%s%s%s)", kind, state, mode, devices[0] ? ", " : "", devices);
 }
 
+static char *debugger_text(const json_t *data)
+{
+	const char *state = json_text(data, "state");
+
+	if (json_is_true(json_object_get(data, "expired"))) {
+		return strdup("A debugger said nothing for too long: the VM runs on");
+	}
+	if (state && strcmp(state, "stopped") == 0) {
+		return strdup("A debugger has stopped the VM");
+	}
+	return strdup(state && strcmp(state, "running") == 0 ? "The VM runs, under a debugger"
+							     : "No debugger is attached any more");
+}
+
 static char *raw_text(const json_t *event)
 {
 	const char *type = json_text(event, "type"), *to = NULL, *step = NULL;
@@ -43,6 +57,9 @@ static char *raw_text(const json_t *event)
 	}
 	if (strcmp(type, "session.host-key") == 0) {
 		return strdup("The debug VM was started anew: it has another host key");
+	}
+	if (strcmp(type, "vm.debugger") == 0) {
+		return debugger_text(data);
 	}
 	if (strcmp(type, "attachment.state") == 0) {
 		text = attachment_text(data);

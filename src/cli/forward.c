@@ -134,8 +134,17 @@ static void on_eof(void *user)
 	c->out_eof = true;
 }
 
+static void on_opened(uint64_t start, uint8_t mode, void *user)
+{
+	const struct conn *c = user;
+
+	if (strcmp(c->forward->request->mode, "r") != 0 && !(mode & TUNNEL_MODE_WRITE)) {
+		fprintf(stderr, "dvm: somebody else controls it, or may: this one only reads\n");
+	}
+}
+
 static const struct stream_client_ops stream_ops = {
-	.opened = stream_client_ignore_opened,
+	.opened = on_opened,
 	.data = on_data,
 	.screen = stream_client_ignore_screen,
 	.gap = on_gap,

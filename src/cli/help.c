@@ -189,6 +189,7 @@ static const char man_tail[] =
 	".TP\n.B DVM_STATE\nThe state folder of\n.BR \"dvm up\" ,\n.B \"dvm down\"\nand\n.BR \"dvm "
 	"image build\" .\n"
 	".TP\n.B DVM_LIBEXEC\nFolder with dvm's other programs.\n"
+	".TP\n.B DVM_GDB\nThe command that\n.B \"dvm gdb\"\nstarts.\n"
 	".TP\n.B DVM_VIEWER\nThe command that\n.B \"dvm vnc\"\nstarts.\n"
 	".TP\n.B NO_COLOR\nNo colours.\n"
 	".SH FILES\n"

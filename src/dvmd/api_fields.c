@@ -8,11 +8,12 @@
 
 static const char *const actions[] = { "on",	"off",	  "shutdown", "reboot", "reset",
 				       "pause", "resume", "nmi",      NULL };
-static const char *const vm_streams[] = { "console", "vnc", NULL };
-const char *const api_stream_kinds[] = { "console", "vnc", "ssh", NULL };
-const char *const api_attach_kinds[] = { "console", "disk",    "vnc",	    "serial0", "serial1",
-					 "serial2", "serial3", "parallel0", "memory",  NULL };
-/* Consoles and displays are attached as long as the session is there. */
+static const char *const vm_streams[] = { "console", "vnc", "gdb", NULL };
+const char *const api_stream_kinds[] = { "console", "vnc", "gdb", "ssh", NULL };
+const char *const api_attach_kinds[] = { "console", "disk",    "vnc",	  "serial0",
+					 "serial1", "serial2", "serial3", "parallel0",
+					 "gdb",	    "memory",  NULL };
+/* Consoles, displays and debuggers are attached as long as the session is there. */
 const char *const api_later_kinds[] = { "disk",	   "serial0",	"serial1", "serial2",
 					"serial3", "parallel0", "memory",  NULL };
 const char *const api_stream_modes[] = { "r", "rw", "take", NULL };

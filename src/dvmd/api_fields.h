@@ -12,7 +12,7 @@
 #define API_REF_MAX 127 /* of a VM: an id, a name, or PROJECT/NAME */
 #define API_PAGE_DEFAULT 100
 
-enum api_stream_kind { API_STREAM_CONSOLE, API_STREAM_VNC, API_STREAM_SSH };
+enum api_stream_kind { API_STREAM_CONSOLE, API_STREAM_VNC, API_STREAM_GDB, API_STREAM_SSH };
 
 struct body_vm_adopt {
 	const char *domain, *name, *project;

@@ -108,7 +108,8 @@ static int set(struct config *c, const struct key *k, const char *value)
 static bool of_another_program(const char *section)
 {
 	return strcmp(section, "gate") == 0 || strcmp(section, "host") == 0 ||
-	       strcmp(section, "door") == 0 || strcmp(section, "console") == 0;
+	       strcmp(section, "door") == 0 || strcmp(section, "console") == 0 ||
+	       strcmp(section, "debugger") == 0;
 }
 
 static int config_key(const char *section, const char *key, const char *value, unsigned line,

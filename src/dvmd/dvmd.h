@@ -22,6 +22,7 @@ struct dvmd {
 	struct cloud *cloud;
 	struct engine *engine;
 	struct tickets *tickets;
+	struct debuggers *debuggers;
 	unsigned n_screenshots; /* under way (screen_ops.h) */
 	unsigned n_prepares;	/* not begun yet (prepare.h) */
 	struct api *api;	/* HTTP, the ticket socket, the SSH door's (api.h) */

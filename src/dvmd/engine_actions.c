@@ -478,6 +478,13 @@ static void disk_fenced(struct run *run, const json_t *result, const struct faul
 		 ATTACH_TIMEOUT, devices_attached, arg);
 }
 
+static const char *stream_method(enum attachment_kind kind)
+{
+	return kind == ATTACHMENT_CONSOLE ? "attach.console"
+	       : kind == ATTACHMENT_VNC	  ? "attach.vnc"
+					  : "attach.gdb";
+}
+
 /* The VM's console is kept from its adoption on, by the relay that its display is shown through
  * too; should that have failed, it is made up for here. */
 static void console_kept(struct run *run, const json_t *result, const struct fault *refused,
@@ -504,8 +511,7 @@ static void console_kept(struct run *run, const json_t *result, const struct fau
 	if (w.a.kind == ATTACHMENT_CONSOLE) {
 		json_object_set_new(params, "record", json_true());
 	}
-	run_call(run, w.a.kind == ATTACHMENT_CONSOLE ? "attach.console" : "attach.vnc", params,
-		 ATTACH_TIMEOUT, stream_attached, arg);
+	run_call(run, stream_method(w.a.kind), params, ATTACH_TIMEOUT, stream_attached, arg);
 }
 
 static void attach_stream(struct run *run, const struct attachment_row *a)

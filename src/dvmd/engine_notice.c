@@ -4,6 +4,7 @@
 
 #include "cleanup.h"
 #include "cloud.h"
+#include "debuggers.h"
 #include "engine_internal.h"
 #include "events.h"
 #include "log.h"
@@ -193,6 +194,9 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 
 		note(e, "recording.stopped", session,
 		     json_pack("{s:s,s:s}", "name", name ?: "", "code", code ?: ""));
+	} else if (strcmp(method, "vm.debugger") == 0 && vm) {
+		debugger_set(e->d, vm, debugger_parse(text_of(params, "state") ?: "off"),
+			     json_is_true(json_object_get(params, "expired")));
 	} else if (strcmp(method, "history.stopped") == 0 && vm) {
 		const char *code = text_of(params, "code");
 

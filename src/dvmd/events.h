@@ -10,6 +10,7 @@
  * Types: session.state {from,to,event} · session.progress {step,detail} · session.lease {expires} ·
  * session.lease-warning {expires} · session.verb {verb} · attachment.state {id,vm,kind,state,fault}
  * · vm.adopted {} · vm.released {} · vm.power {verb,by} · vm.changed {from,to,by:"dvm"|"outside"} ·
+ * vm.debugger {state:"off"|"running"|"stopped",expired} ·
  * vm.fenced {} · vm.unfenced {} · recording.stopped {name,code} · port.dropped {port,bytes} ·
  * stream.opened {service,mode}
  */

@@ -10,6 +10,7 @@
 
 #include "api.h"
 #include "cloud.h"
+#include "debuggers.h"
 #include "dvmd.h"
 #include "engine.h"
 #include "events.h"
@@ -138,6 +139,7 @@ static void dvmd_fini(struct dvmd *d)
 	engine_free(d->engine);
 	cloud_free(d->cloud);
 	tickets_free(d->tickets);
+	debuggers_free(d->debuggers);
 	identity_free(d->identity);
 	events_free(d->events);
 	store_close(d->store);
@@ -193,6 +195,9 @@ static int start(struct dvmd *d, struct fault *fault)
 	}
 	if (r >= 0) {
 		r = tickets_new(&d->tickets);
+	}
+	if (r >= 0) {
+		r = debuggers_new(&d->debuggers);
 	}
 	if (r >= 0) {
 		r = cloud_local_new(d->event, d->store, &port, &d->cloud);

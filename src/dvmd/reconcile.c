@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cloud.h"
+#include "debuggers.h"
 #include "engine_internal.h"
 #include "log.h"
 
@@ -176,6 +177,10 @@ static void consoles_listed(const json_t *result, const struct fault *fault, voi
 	{
 		const char *id = text_of(console, "vm");
 
+		if (id) {
+			debugger_set(e->d, id,
+				     debugger_parse(text_of(console, "debugger") ?: "off"), false);
+		}
 		if (id && store_vm_get(e->d->store, id, &vm, NULL) == -ENOENT) {
 			log_info("reconcile: the console of %s belongs to nobody, dropping it", id);
 			host_link_call(e->d->host, "console.drop", json_pack("{s:s}", "vm", id),
@@ -306,6 +311,7 @@ static void compare_attachments(struct engine *e, const struct session_row *row,
 		[ATTACHMENT_CONSOLE] = json_object_get(session, "consoles"),
 		[ATTACHMENT_VNC] = json_object_get(session, "displays"),
 		[ATTACHMENT_MEMORY] = json_object_get(session, "memories"),
+		[ATTACHMENT_GDB] = json_object_get(session, "gdbs"),
 	};
 	struct attachment_row *rows = NULL;
 	struct fault fault = { 0 };

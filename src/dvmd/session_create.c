@@ -163,7 +163,7 @@ static int check_attach(struct draft *draft, const struct attach_spec *a, struct
 			continue;
 		}
 		found = true;
-		/* Consoles and displays are attached in any case. */
+		/* Consoles, displays and debuggers are attached in any case. */
 		if (a->kind == ATTACHMENT_DISK) {
 			int r = check_disk(draft, i, a->mode, fault);
 
@@ -280,6 +280,11 @@ static int add_attachments(struct draft *draft, struct fault *fault)
 					   fault);
 			if (r == 0) {
 				r = add_attachment(draft, &draft->vms[i], ATTACHMENT_VNC, mode,
+						   false, fault);
+			}
+			if (r == 0 && draft->row.rights & RIGHT_MEMORY) {
+				mode = draft->row.rights & RIGHT_DEBUG ? "rw" : "ro";
+				r = add_attachment(draft, &draft->vms[i], ATTACHMENT_GDB, mode,
 						   false, fault);
 			}
 		}

@@ -466,7 +466,8 @@ void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 	r = check_ready(&row, &fault);
 	if (r == 0 && !attachment_is_wished(spec->kind)) {
 		r = fault_set(&fault, FAULT_NOT_SUPPORTED,
-			      "Consoles and displays are attached as long as the session is there");
+			      "Consoles, displays and debuggers are attached as long as the "
+			      "session is there");
 	}
 	if (r == 0 && spec->mode && strcmp(spec->mode, "ro") != 0 &&
 	    strcmp(spec->mode, "rw") != 0) {
@@ -507,7 +508,8 @@ static int unwish(struct dvmd *d, const struct principal *p, const struct sessio
 	}
 	if (!attachment_is_wished(a.kind)) {
 		r = fault_set(fault, FAULT_NOT_SUPPORTED,
-			      "Consoles and displays are attached as long as the session is there");
+			      "Consoles, displays and debuggers are attached as long as the "
+			      "session is there");
 	} else if (a.state == ATTACHMENT_WANTED || a.state == ATTACHMENT_ATTACHED) {
 		a.state = ATTACHMENT_DETACHING;
 		r = record_attachment(d, p, session, &a, false, "session.detach", fault);

@@ -256,8 +256,9 @@ static int prepare_session(struct opening *o, const struct stream_spec *spec, un
 {
 	bool ssh = strcmp(spec->kind, "ssh") == 0;
 	struct session_row row;
-	int r = access_session(o->d, &o->who, spec->session, rights, ssh || rights & RIGHT_TYPE,
-			       "stream.open", &row, fault);
+	int r = access_session(o->d, &o->who, spec->session, rights,
+			       ssh || rights & (RIGHT_TYPE | RIGHT_DEBUG), "stream.open", &row,
+			       fault);
 
 	if (r < 0) {
 		return r;
@@ -283,12 +284,13 @@ static int prepare_session(struct opening *o, const struct stream_spec *spec, un
 static int prepare(struct opening *o, const struct stream_spec *spec, struct fault *fault)
 {
 	bool ssh = strcmp(spec->kind, "ssh") == 0;
-	bool of_vm = strcmp(spec->kind, "console") == 0 || strcmp(spec->kind, "vnc") == 0;
+	bool gdb = strcmp(spec->kind, "gdb") == 0;
+	bool of_vm = gdb || strcmp(spec->kind, "console") == 0 || strcmp(spec->kind, "vnc") == 0;
 	const char *mode = ssh ? "rw" : spec->mode ?: "r";
 	unsigned rights = RIGHT_VIEW;
 
 	if (!ssh && !of_vm) {
-		return fault_set(fault, FAULT_BAD_VALUE, "kind must be ssh, console or vnc");
+		return fault_set(fault, FAULT_BAD_VALUE, "kind must be ssh, console, vnc or gdb");
 	}
 	if (strcmp(mode, "r") != 0 && strcmp(mode, "rw") != 0 && strcmp(mode, "take") != 0) {
 		return fault_set(fault, FAULT_BAD_VALUE, "mode must be r, rw or take");
@@ -300,6 +302,8 @@ static int prepare(struct opening *o, const struct stream_spec *spec, struct fau
 	o->raw = spec->raw;
 	if (ssh) {
 		rights |= RIGHT_DEBUG;
+	} else if (gdb) {
+		rights |= strcmp(mode, "r") != 0 ? RIGHT_MEMORY | RIGHT_DEBUG : RIGHT_MEMORY;
 	} else if (strcmp(mode, "r") != 0) {
 		rights |= RIGHT_TYPE;
 	}

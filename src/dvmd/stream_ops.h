@@ -17,8 +17,8 @@ struct tickets *tickets_free(struct tickets *t);
 struct stream_spec {
 	const char *session; /* a session's id, or NULL: */
 	const char *vm;	     /* a VM's console or display without a session */
-	const char *kind;    /* "ssh" (sessions), "console", "vnc" (of vm; in a session of target
-				`vm`, NULL: the first) */
+	const char *kind;    /* "ssh" (sessions), "console", "vnc", "gdb" (of vm; in a session of
+				target    `vm`, NULL: the first) */
 	const char *mode;    /* "r", "rw", "take" */
 	bool raw;
 };

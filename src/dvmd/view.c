@@ -6,6 +6,7 @@
 
 #include "api_fields.h"
 #include "clock.h"
+#include "debuggers.h"
 
 /* What cannot be packed for want of memory makes the whole NULL: jansson's "o" does so for NULL. */
 
@@ -58,11 +59,12 @@ static json_t *view_user(struct dvmd *d, const char *id)
 
 json_t *view_vm(struct dvmd *d, const struct vm_row *vm, const char *session)
 {
-	return json_pack("{s:s,s:s,s:o,s:s,s:o,s:o,s:b,s:o,s:s}", "id", vm->id, "name", vm->name,
-			 "project", view_project(d, vm->project), "state", vm_state_name(vm->state),
-			 "state_at", view_time(vm->state_at), "session", text_or_null(session),
-			 "fenced", vm->fence[0] != '\0', "created", view_time(vm->created),
-			 "console_history", api_console_history[vm->no_history]);
+	return json_pack("{s:s,s:s,s:o,s:s,s:o,s:o,s:b,s:o,s:s,s:o}", "id", vm->id, "name",
+			 vm->name, "project", view_project(d, vm->project), "state",
+			 vm_state_name(vm->state), "state_at", view_time(vm->state_at), "session",
+			 text_or_null(session), "fenced", vm->fence[0] != '\0', "created",
+			 view_time(vm->created), "console_history",
+			 api_console_history[vm->no_history], "debugger", debugger_view(d, vm->id));
 }
 
 json_t *view_attachment(const struct attachment_row *a)

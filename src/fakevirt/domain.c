@@ -130,6 +130,7 @@ struct fake_domain *fake_domain_free(struct fake_domain *d)
 	fake_dvm_stop(d);
 	fake_port_close(&d->console);
 	fake_display_free(d->display);
+	fake_gdb_free(d->gdb);
 	free(d->screen);
 	memory_gone(d);
 	free(d->memory);
@@ -297,6 +298,7 @@ void fake_domain_off(struct fake_domain *d, enum domain_event_kind kind)
 {
 	d->state = DOMAIN_OFF;
 	d->display = fake_display_free(d->display);
+	d->gdb = fake_gdb_free(d->gdb);
 	d->boot_timer = sd_event_source_disable_unref(d->boot_timer);
 	fake_port_close(&d->console);
 	fake_ports_close(d);

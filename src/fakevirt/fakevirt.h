@@ -59,6 +59,7 @@ struct fake_port {
 };
 
 struct fake_display;
+struct fake_gdb;
 /* A port on which a test is the guest. */
 #define FAKE_HEARD_MAX 65536
 struct fake_line {
@@ -91,6 +92,7 @@ struct fake_domain {
 	sd_event_source *boot_timer;
 	struct buf typed;
 	struct fake_display *display; /* NULL: off */
+	struct fake_gdb *gdb;	      /* NULL: never on since it was started */
 	char *screen;		      /* path of what screenshots show; NULL: made up */
 	bool has_port[_VM_PORT_MAX];
 	struct fake_line ports[_VM_PORT_MAX];
@@ -151,6 +153,16 @@ const char *fake_display_path(const struct fake_display *v);
 void fake_display_key(struct fake_display *v, const json_t *codes);
 json_t *fake_display_json(const struct fake_display *v);
 int fake_screen_make(const char *path);
+
+/* gdb.c */
+int fake_gdb_open(struct fake_domain *d, const char *path);
+void fake_gdb_off(struct fake_gdb *g);
+void fake_gdb_clean(struct fake_gdb *g); /* no breakpoints */
+struct fake_gdb *fake_gdb_free(struct fake_gdb *g);
+const char *fake_gdb_path(const struct fake_gdb *g);
+void fake_gdb_stopped(struct fake_gdb *g, unsigned signal);
+void fake_gdb_hit(struct fake_gdb *g);
+json_t *fake_gdb_json(const struct fake_gdb *g);
 
 /* methods.c, script.c */
 void fake_call(struct fakevirt *f, struct rpc_request *request, const char *method, json_t *params,

@@ -200,6 +200,48 @@ static int domain_display(struct call *c)
 	return d ? 0 : -EREMOTEIO;
 }
 
+static int domain_gdb(struct call *c)
+{
+	struct fake_domain *d = param_domain(c);
+	_cleanup_free_ char *path = NULL;
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (d->state != DOMAIN_RUNNING && d->state != DOMAIN_PAUSED) {
+		return fault_set(&c->fault, FAULT_VM_NOT_RUNNING, "The VM is off");
+	}
+	if (d->state == DOMAIN_RUNNING && !json_is_true(json_object_get(c->params, "may_stop"))) {
+		return fault_set(&c->fault, FAULT_VM_NOT_STOPPED, "The VM runs");
+	}
+	path = strf("%s/gdb-%u.sock", c->f->folder, d->run);
+	if (!path || fake_gdb_open(d, path) < 0 ||
+	    fake_domain_power(d, POWER_PAUSE, &c->fault) < 0) {
+		return fault_set(&c->fault, FAULT_HYPERVISOR_FAILED, "There is no stub");
+	}
+	c->result = json_pack("{ss}", "path", fake_gdb_path(d->gdb));
+	return 0;
+}
+
+static int domain_gdb_off(struct call *c)
+{
+	struct fake_domain *d = param_domain(c);
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (d->gdb && json_is_true(json_object_get(c->params, "left"))) {
+		fake_gdb_clean(d->gdb);
+	}
+	if (d->gdb) {
+		fake_gdb_off(d->gdb);
+	}
+	if (d->state == DOMAIN_PAUSED && json_is_true(json_object_get(c->params, "resume"))) {
+		return fake_domain_power(d, POWER_RESUME, &c->fault);
+	}
+	return 0;
+}
+
 static int domain_screenshot(struct call *c)
 {
 	const struct fake_domain *d = param_running(c);
@@ -458,6 +500,8 @@ static const struct {
 	{ "domain.break", domain_break },
 	{ "domain.console", domain_console },
 	{ "domain.display", domain_display },
+	{ "domain.gdb", domain_gdb },
+	{ "domain.gdb_off", domain_gdb_off },
 	{ "domain.get", domain_get },
 	{ "domain.keys", domain_keys },
 	{ "domain.list", domain_list },

@@ -320,6 +320,39 @@ static int script_display(struct fakevirt *f, json_t *params, json_t **ret, stru
 	return 0;
 }
 
+static struct fake_domain *find_gdb(struct fakevirt *f, json_t *params, struct fault *fault)
+{
+	struct fake_domain *d = find(f, params, fault);
+
+	if (d && !d->gdb) {
+		fault_set(fault, FAULT_NOT_FOUND, "There was no stub since the VM was started");
+		return NULL;
+	}
+	return d;
+}
+
+static int script_gdb(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
+{
+	struct fake_domain *d = find_gdb(f, params, fault);
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	*ret = fake_gdb_json(d->gdb);
+	return 0;
+}
+
+static int script_gdb_hit(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
+{
+	struct fake_domain *d = find_gdb(f, params, fault);
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	fake_gdb_hit(d->gdb);
+	return 0;
+}
+
 /* A port of a domain, or one of a D-VM's devices. */
 static struct fake_line *find_line(struct fakevirt *f, const json_t *params, struct fault *fault)
 {
@@ -414,6 +447,8 @@ static const struct {
 	{ "script.display", script_display },
 	{ "script.dvm_end", script_dvm_end },
 	{ "script.fail", script_fail },
+	{ "script.gdb", script_gdb },
+	{ "script.gdb_hit", script_gdb_hit },
 	{ "script.input", script_input },
 	{ "script.port_heard", script_port_heard },
 	{ "script.port_say", script_port_say },

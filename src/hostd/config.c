@@ -28,11 +28,35 @@ static const struct hostd_config defaults = {
 	.scrollback_bytes = MIB,
 	.history_bytes = 16 * MIB,
 	.history_total_bytes = 2 * GIB,
+	.stopped_limit = 15 * 60 * USEC_PER_SEC,
 };
+
+static int debugger_key(const char *key, const char *value, unsigned line, struct hostd_config *c,
+			struct fault *fault)
+{
+	usec_t limit;
+
+	if (strcmp(key, "stopped-limit") != 0) {
+		return fault_set(fault, FAULT_UNKNOWN_FIELD,
+				 "line %u: there is no key %s in [debugger]", line, key);
+	}
+	if (parse_duration(value, &limit) < 0 || limit < USEC_PER_SEC ||
+	    limit > 7 * 86400 * USEC_PER_SEC) {
+		fault_set(fault, FAULT_BAD_VALUE, "line %u: the value of %s is not allowed", line,
+			  key);
+		fault_hint(fault, "It is a time from 1s to 7d.");
+		return -EREMOTEIO;
+	}
+	c->stopped_limit = limit;
+	return 0;
+}
 
 static int config_key(const char *section, const char *key, const char *value, unsigned line,
 		      void *user, struct fault *fault)
 {
+	if (strcmp(section, "debugger") == 0) {
+		return debugger_key(key, value, line, user, fault);
+	}
 	/* The file is shared: each program refuses what is wrong in its own sections. */
 	if (strcmp(section, "console") != 0) {
 		return 0;

@@ -368,10 +368,14 @@ static int console_drop(struct op *op)
 {
 	const char *vm = op_string(op, "vm", vm_id_valid);
 	_cleanup_free_ char *folder = NULL;
+	char domain[DOMAIN_UUID_LEN + 1];
 	int r;
 
 	if (!vm) {
 		return -EREMOTEIO;
+	}
+	if (relay_exists(op->hostd, vm, domain)) {
+		gdb_drop(op->hostd, vm, domain);
 	}
 	r = relay_stop(op->hostd, vm, &op->fault);
 	if (r < 0) {
@@ -423,8 +427,9 @@ static int list_one(const char *vm, void *user)
 		log_debug("%s: the state of its console is not known: %s", vm, fault.message);
 	}
 	return json_array_append_new(job->consoles,
-				     json_pack("{sssssbsIsb}", "vm", vm, "domain", domain, "up",
-					       hub.up, "offset", hub.offset, "keep", hub.keeps));
+				     json_pack("{sssssbsIsbss}", "vm", vm, "domain", domain, "up",
+					       hub.up, "offset", hub.offset, "keep", hub.keeps,
+					       "debugger", gdb_state_name(job->hostd, vm)));
 }
 
 static int console_list(struct op *op)

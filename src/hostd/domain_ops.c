@@ -149,6 +149,10 @@ static int domain_power(struct op *op)
 		return fault_set(&op->fault, FAULT_BAD_VALUE, "There is no power verb \"%s\"",
 				 name);
 	}
+	if (verb == POWER_RESUME && gdb_let_go(op->hostd, vm)) {
+		op->result = json_pack("{ss}", "state", domain_state_name(DOMAIN_RUNNING));
+		return op->result ? 0 : op_no_memory(op);
+	}
 	r = verb == POWER_ON ? power_on(op, vm, domain, &state) : power(op, domain, verb, &state);
 	if (r < 0) {
 		return r;

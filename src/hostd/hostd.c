@@ -145,6 +145,24 @@ static bool event_ends(enum domain_event_kind kind)
 	return kind == DOMAIN_EVENT_STOPPED || kind == DOMAIN_EVENT_CRASHED;
 }
 
+/* A guest that is stepped through is paused and resumed a thousand times a second: its relay says
+ * what of it counts. */
+static bool event_is_debuggers(struct hostd *h, const struct domain_event *e)
+{
+	struct relay *r;
+	size_t it = 0;
+
+	if (e->kind != DOMAIN_EVENT_PAUSED && e->kind != DOMAIN_EVENT_RESUMED) {
+		return false;
+	}
+	while ((r = relay_next(h->relays, &it))) {
+		if (relay_is_debugged(r) && strcmp(relay_domain(r), e->uuid) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void loop_domain(void *arg)
 {
 	struct domain_post *post = arg;
@@ -154,9 +172,12 @@ static void loop_domain(void *arg)
 	struct relay *r;
 	size_t it = 0;
 
-	server_notify(h->server, "domain.changed",
-		      json_pack("{ssssss}", "uuid", e->uuid, "state", domain_state_name(e->state),
-				"event", domain_event_name(e->kind)));
+	if (!event_is_debuggers(h, e)) {
+		server_notify(h->server, "domain.changed",
+			      json_pack("{ssssss}", "uuid", e->uuid, "state",
+					domain_state_name(e->state), "event",
+					domain_event_name(e->kind)));
+	}
 	if (event_ends(e->kind) && relay_find(h->relays, e->session)) {
 		fault_set(&fault, FAULT_DVM_LOST, "The debug VM stopped");
 		boots_fail(h, e->session, &fault);
@@ -222,6 +243,9 @@ static void on_relay_lost(struct relay *r, struct hostd *h)
 	if (!relay_is_memory(r) && hub_port(relay_name(r)) == VM_PORT_SERIAL0) {
 		server_notify(h->server, "relay.lost", relay_names(r));
 	}
+	if (vm_id_valid(relay_name(r))) {
+		gdb_look_start(h, relay_name(r), relay_domain(r), true);
+	}
 }
 
 static void on_relay_restore(struct relay *r, struct hostd *h)
@@ -242,6 +266,9 @@ static void on_relay_restore(struct relay *r, struct hostd *h)
 		return;
 	}
 	console_refresh_start(h, relay_name(r));
+	if (vm_id_valid(relay_name(r))) {
+		gdb_look_start(h, relay_name(r), relay_domain(r), false);
+	}
 	/* Sessions had links to it. */
 	while ((other = relay_next(h->relays, &it))) {
 		if (!relay_is_console(other) && !relay_is_memory(other)) {
@@ -302,6 +329,8 @@ static void on_relay_notice(struct relay *r, const char *method, const json_t *p
 	} else if (strcmp(method, "hub.lost") == 0 || strcmp(method, "upstream.lost") == 0 ||
 		   strcmp(method, "port.lost") == 0 || strcmp(method, "agent.down") == 0) {
 		retry_later(h, r);
+	} else if (strcmp(method, "gdb.state") == 0 && vm_id_valid(name)) {
+		gdb_state(h, name, relay_domain(r), params);
 	} else if (strcmp(method, "history.stopped") == 0 && relay_is_console(r)) {
 		console_history_start(h, name, json_is_true(json_object_get(params, "again")));
 	} else if (strcmp(method, "port.dropped") == 0) {
@@ -324,6 +353,15 @@ static void on_relay_call(struct relay *r, const char *method, json_t *params,
 
 	if (strcmp(method, "break") == 0 && vm_id_valid(relay_name(r))) {
 		console_break_start(h, relay_name(r), relay_domain(r), request);
+		return;
+	}
+	if (strcmp(method, "gdb.open") == 0 && vm_id_valid(relay_name(r))) {
+		gdb_open_start(h, relay_name(r), relay_domain(r),
+			       json_is_true(json_object_get(params, "control")), request);
+		return;
+	}
+	if (strcmp(method, "gdb.close") == 0 && vm_id_valid(relay_name(r))) {
+		gdb_close_start(h, relay_name(r), relay_domain(r), request);
 		return;
 	}
 	if (strcmp(method, "display.open") == 0 && relay_is_console(r)) {

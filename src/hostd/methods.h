@@ -36,6 +36,22 @@ void console_break_start(struct hostd *h, const char *vm, const char *domain,
 /* A connection to the domain's display, for its relay: the answer to the request has it. In the
  * loop's thread. */
 void display_open_start(struct hostd *h, const char *domain, struct rpc_request *request);
+/* A connection to the gdb stub of the VM, for its relay: the answer has it; `control`: the VM may
+ * be stopped for it. Then: the relay has let go of it, perhaps without a word (`lost`: it is known
+ * to be dead), or tells how the VM is. In the loop's thread. */
+void gdb_open_start(struct hostd *h, const char *vm, const char *domain, bool control,
+		    struct rpc_request *request);
+void gdb_close_start(struct hostd *h, const char *vm, const char *domain,
+		     struct rpc_request *request);
+void gdb_look_start(struct hostd *h, const char *vm, const char *domain, bool lost);
+void gdb_state(struct hostd *h, const char *vm, const char *domain, const json_t *params);
+/* The VM is to run, whatever its debugger wants: true when there is one, which sees to it. In a
+ * worker. */
+bool gdb_let_go(struct hostd *h, const char *vm);
+/* "off", "running", "stopped", as told last. In a worker. */
+const char *gdb_state_name(struct hostd *h, const char *vm);
+/* The relay is stopped for good; before its folder goes. In a worker. */
+void gdb_drop(struct hostd *h, const char *vm, const char *domain);
 /* The same for the VM's other ports, as far as they are attached somewhere. In a worker. */
 void ports_refresh(struct hostd *h, const char *vm, bool fresh);
 /* The hubs of a session's ports, where no other session has them. In a worker, when the D-VM is

@@ -72,6 +72,11 @@ bool relay_is_up(const struct relay *r)
 	return r->state == RELAY_UP;
 }
 
+bool relay_is_debugged(const struct relay *r)
+{
+	return r->debugged;
+}
+
 struct relay *relay_find(struct relays *rs, const char *name)
 {
 	return map_get(rs->map, name);
@@ -253,6 +258,7 @@ void relay_status_read(struct relay *r, const json_t *status)
 							: RELAY_AGENT_WAIT;
 	replace_string(&r->host_key, json_string_value(json_object_get(status, "host_key")));
 	replace_string(&r->failed, json_string_value(json_object_get(status, "failed")));
+	r->debugged |= json_is_true(json_object_get(status, "gdb"));
 	r->hub_open = json_is_object(json_object_get(status, "hub"));
 	r->hub_size = (uint64_t)json_integer_value(
 		json_object_get(json_object_get(status, "hub"), "size_bytes"));

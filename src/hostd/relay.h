@@ -51,6 +51,7 @@ enum relay_agent relay_agent(const struct relay *r);
 const char *relay_host_key(const struct relay *r); /* NULL if not known */
 const char *relay_failed(const struct relay *r);   /* the agent's last word; NULL if none */
 bool relay_is_up(const struct relay *r);
+bool relay_is_debugged(const struct relay *r); /* a console's: its VM has a gdb stub */
 struct relay *relay_find(struct relays *rs, const char *name);
 /* Iteration: *it = 0 first. */
 struct relay *relay_next(struct relays *rs, size_t *it);

@@ -33,7 +33,8 @@ struct relay {
 	bool hub_asked;	    /* for it as the configuration wants it, on this connection */
 	bool needs_restore; /* when it is up */
 	bool lost_told;
-	usec_t retry; /* pause before the next start */
+	bool debugged; /* its VM has a gdb stub, or is about to */
+	usec_t retry;  /* pause before the next start */
 	sd_event_source *timer;
 	enum relay_agent agent;
 	char *host_key, *failed;

@@ -11,6 +11,7 @@
  * - agent: the configuration that the agent is to have, as dvmd gave it
  * - consoles: a list of {vm, name, mode, record}; no mode: rw
  * - displays: a list of {vm, name, mode}; may be missing
+ * - gdbs: the same, of debuggers
  * - ports: a list of {vm, domain, index, port, mode, place}; `place`, where the D-VM has its
  * device, once that is there
  * - memories: a list of {vm, domain, index, ranges, vcpus, attached}; may be missing. `ranges`

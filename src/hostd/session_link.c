@@ -147,6 +147,12 @@ static int service_link(struct hostd *h, const char *session, const char *servic
 	return r;
 }
 
+int session_gdb_link(struct hostd *h, const char *session, const json_t *gdb, const json_t *status,
+		     struct fault *fault)
+{
+	return service_link(h, session, "gdb", gdb, status, fault);
+}
+
 int session_display_link(struct hostd *h, const char *session, const json_t *display,
 			 const json_t *status, struct fault *fault)
 {
@@ -195,6 +201,13 @@ int session_link(struct hostd *h, const char *session, const json_t *state, stru
 	{
 		if (session_display_link(h, session, display, status, &later) < 0) {
 			log_warn("%s: display %s: %s", session, session_string(display, "name"),
+				 later.message);
+		}
+	}
+	json_array_foreach(json_object_get(state, "gdbs"), i, display)
+	{
+		if (session_gdb_link(h, session, display, status, &later) < 0) {
+			log_warn("%s: debugger %s: %s", session, session_string(display, "name"),
 				 later.message);
 		}
 	}
@@ -262,6 +275,9 @@ void restore_all_start(struct hostd *h)
 	while ((r = relay_next(h->relays, &it))) {
 		if (relay_is_console(r)) {
 			console_refresh_start(h, relay_name(r));
+			if (vm_id_valid(relay_name(r))) {
+				gdb_look_start(h, relay_name(r), relay_domain(r), false);
+			}
 		}
 	}
 	if (session_each(h, restore_one, h) < 0) {

@@ -13,6 +13,8 @@ int session_link(struct hostd *h, const char *session, const json_t *state, stru
 int session_console_link(struct hostd *h, const char *session, const json_t *console,
 			 const json_t *status, struct fault *fault);
 /* One entry of "displays", likewise. */
+int session_gdb_link(struct hostd *h, const char *session, const json_t *gdb, const json_t *status,
+		     struct fault *fault) _must_check_;
 int session_display_link(struct hostd *h, const char *session, const json_t *display,
 			 const json_t *status, struct fault *fault);
 /* Ports, as far as the relay's `status` lacks them; what cannot be is logged. */

@@ -240,6 +240,13 @@ static int attach_vnc(struct op *op)
 	return attach_service(op, &display);
 }
 
+static int attach_gdb(struct op *op)
+{
+	static const struct service_kind gdb = { .list = "gdbs", .link = session_gdb_link };
+
+	return attach_service(op, &gdb);
+}
+
 /* --- session.release, session.list
  * ----------------------------------------------------------------------- */
 
@@ -380,7 +387,8 @@ static int list_one(const char *session, void *user)
 			  dvm ? domain_state_name(dvm->state) : "none", "relay", relay, "agent",
 			  agent, "host_key", host_key, "disks", list_disks(state), "consoles",
 			  list_vms(state, "consoles"), "displays", list_vms(state, "displays"),
-			  "ports", ports_list(state), "memories", live_list(state)));
+			  "gdbs", list_vms(state, "gdbs"), "ports", ports_list(state), "memories",
+			  live_list(state)));
 }
 
 static int session_list(struct op *op)
@@ -425,6 +433,7 @@ const struct op_method session_methods[] = {
 	{ .name = "dvm.config", .key = "session", .run = dvm_config },
 	{ .name = "attach.console", .key = "session", .run = attach_console },
 	{ .name = "attach.vnc", .key = "session", .run = attach_vnc },
+	{ .name = "attach.gdb", .key = "session", .run = attach_gdb },
 	{ .name = "session.release",
 	  .key = "session",
 	  .run = session_release,

@@ -501,6 +501,40 @@ int domain_free_dev(const struct domain_info *info, char ret_dev[16])
 	return -ENOSPC;
 }
 
+/* libvirt's words, where the emulator has another; those that stand for themselves are its own. */
+static const struct {
+	const char *libvirt, *emulator;
+} watchdog_actions[] = {
+	{ "reset", "reset" },		{ "shutdown", "shutdown" }, { "poweroff", "poweroff" },
+	{ "pause", "pause" },		{ "none", "none" },	    { "dump", "pause" },
+	{ "inject-nmi", "inject-nmi" },
+};
+
+int domain_xml_read_watchdog(const char *xml, char ret[WATCHDOG_ACTION_MAX + 1])
+{
+	_cleanup_doc_ xmlDoc *doc = NULL;
+	char action[WATCHDOG_ACTION_MAX + 1];
+	xmlNode *root, *watchdog;
+	int r = doc_parse(xml, "domain", &doc, &root);
+
+	if (r < 0) {
+		return r;
+	}
+	watchdog = child(child(root, "devices"), "watchdog");
+	if (!watchdog) {
+		return -ENOENT;
+	}
+	attr_field(watchdog, "action", action, sizeof(action));
+	for (size_t i = 0; i < ARRAY_SIZE(watchdog_actions); i++) {
+		if (strcmp(watchdog_actions[i].libvirt, action) == 0) {
+			strcpy(ret, watchdog_actions[i].emulator);
+			return 0;
+		}
+	}
+	strcpy(ret, "reset"); /* the default of both */
+	return 0;
+}
+
 int domain_xml_read_metadata(const char *xml, char ret_session[DVM_SESSION_MAX + 1],
 			     char ret_owner[DVM_OWNER_MAX + 1])
 {

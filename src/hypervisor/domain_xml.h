@@ -53,6 +53,10 @@ int domain_xml_read(const char *xml, struct domain_info *ret,
 /* Where a port of a domain is; backend CONSOLE_BACKEND_NONE where there is no such port. */
 int domain_xml_read_port(const char *xml, enum vm_port port,
 			 struct console_place *ret) _must_check_;
+/* What the watchdog of a domain does when it barks, as the emulator calls it ("reset", "pause");
+ * -ENOENT where there is none. */
+#define WATCHDOG_ACTION_MAX 15
+int domain_xml_read_watchdog(const char *xml, char ret[WATCHDOG_ACTION_MAX + 1]) _must_check_;
 /* A <serial> or <channel> for hot-plug, whose host's end is a socket at `path`. */
 int domain_xml_dvm_port(const struct dvm_port *port, const char *path, char **ret) _must_check_;
 /* The element with that socket, as it stands, and where the guest finds it; -ENOENT. */

@@ -362,6 +362,25 @@ static int fake_registers(struct hypervisor *hv, const char *domain, struct cpu_
 	return 0;
 }
 
+static int fake_gdb_open(struct hypervisor *hv, const char *domain, bool may_stop, int *ret_fd,
+			 struct fault *fault)
+{
+	json_auto_t *result = NULL;
+	int r = fake_call(hv, "domain.gdb",
+			  json_pack("{sssb}", "domain", domain, "may_stop", may_stop), &result,
+			  fault);
+
+	return r < 0 ? r : connect_answer(result, ret_fd, fault);
+}
+
+static int fake_gdb_close(struct hypervisor *hv, const char *domain, bool left, bool resume,
+			  struct fault *fault)
+{
+	return fake_call(hv, "domain.gdb_off",
+			 json_pack("{sssbsb}", "domain", domain, "left", left, "resume", resume),
+			 NULL, fault);
+}
+
 static int fake_dvm_shape(struct hypervisor *hv, const struct dvm_spec *spec, char **ret,
 			  struct fault *fault)
 {
@@ -632,6 +651,8 @@ const struct hypervisor_ops hypervisor_fake = {
 	.port_open = fake_port_open,
 	.memory_open = fake_memory_open,
 	.registers = fake_registers,
+	.gdb_open = fake_gdb_open,
+	.gdb_close = fake_gdb_close,
 	.dvm_shape = fake_dvm_shape,
 	.dvm_create = fake_dvm_create,
 	.dvm_settled = fake_dvm_settled,

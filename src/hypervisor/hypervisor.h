@@ -7,8 +7,8 @@
  * may be repeated. Every verb converges: asking for what is already so succeeds. Functions return 0
  * or -EREMOTEIO with `fault` filled.
  *
- * Domains are named by UUID or by the hypervisor's own name; D-VMs by their session, or by what stands
- * for one before they have it (dvm_adopt).
+ * Domains are named by UUID or by the hypervisor's own name; D-VMs by their session, or by what
+ * stands for one before they have it (dvm_adopt).
  */
 #pragma once
 
@@ -147,7 +147,7 @@ struct dvm_spec {
 };
 
 struct dvm_adoption {
-	const char *member;		    /* what the D-VM was made as */
+	const char *member;		     /* what the D-VM was made as */
 	const char *session, *image, *owner; /* as of struct dvm_spec */
 };
 
@@ -274,6 +274,17 @@ struct hypervisor_ops {
 	/* Of each vCPU, not stopping it; `ret` has room for CPUS_MAX. Faults as above. */
 	int (*registers)(struct hypervisor *hv, const char *domain, struct cpu_state *ret,
 			 size_t *ret_n, struct fault *fault);
+	/* Switches the domain's gdb stub on, in place of one that there may be, and connects to it,
+	 * which stops a running domain; its watchdog does nothing from then on.
+	 * FAULT_VM_NOT_STOPPED: it runs, and `may_stop` is false; FAULT_VM_NOT_RUNNING,
+	 * FAULT_NOT_SUPPORTED. */
+	int (*gdb_open)(struct hypervisor *hv, const char *domain, bool may_stop, int *ret_fd,
+			struct fault *fault);
+	/* Off again, with its watchdog as before. `left`: whoever had the connection may have left
+	 * breakpoints, which are removed, and for that the domain is stopped. `resume`: it is to
+	 * run then. Fine when there is no stub, or the domain is off. */
+	int (*gdb_close)(struct hypervisor *hv, const char *domain, bool left, bool resume,
+			 struct fault *fault);
 
 	/* What two D-VMs have in common when one can start from a memory image of the other; free
 	 * with free(). */

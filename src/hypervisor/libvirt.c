@@ -11,6 +11,7 @@
 #include "console_open.h"
 #include "libvirt_domain.h"
 #include "libvirt_dvm.h"
+#include "libvirt_gdb.h"
 #include "libvirt_memory.h"
 #include "parse.h"
 
@@ -401,6 +402,8 @@ const struct hypervisor_ops hypervisor_libvirt = {
 	.port_open = libvirt_port_open,
 	.memory_open = libvirt_memory_open,
 	.registers = libvirt_registers,
+	.gdb_open = libvirt_gdb_open,
+	.gdb_close = libvirt_gdb_close,
 	.dvm_shape = libvirt_dvm_shape,
 	.dvm_create = libvirt_dvm_create,
 	.dvm_settled = libvirt_dvm_settled,

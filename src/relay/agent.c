@@ -200,7 +200,8 @@ static void on_open(struct link_conn *conn, uint16_t id, const char *service, ui
 		verb_channel_open(a->relay, conn, id);
 		return;
 	}
-	if (strncmp(service, "console/", 8) != 0 && strncmp(service, "vnc/", 4) != 0) {
+	if (strncmp(service, "console/", 8) != 0 && strncmp(service, "vnc/", 4) != 0 &&
+	    strncmp(service, "gdb/", 4) != 0) {
 		channel_refuse(conn, id, fault_code_name(FAULT_FORBIDDEN));
 		return;
 	}

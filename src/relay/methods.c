@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "control.h"
+#include "gdb_channel.h"
 #include "history.h"
 #include "hub.h"
 #include "hub_file.h"
@@ -156,15 +157,16 @@ static int method_status(struct method_call *c)
 {
 	const struct relay *r = c->relay;
 
-	c->result = json_pack("{s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:I, s:o, s:o, s:o, s:I, s:I}",
-			      "name", r->name, "pid", (json_int_t)getpid(), "hub", status_hub(r),
-			      "history", history_status(r->history), "agent", agent_state(r->agent),
-			      "host_key", text_or_null(agent_host_key(r->agent)), "failed",
-			      text_or_null(agent_failed(r->agent)), "displays",
-			      (json_int_t)r->n_displays, "upstreams", status_upstreams(r),
-			      "records", status_records(r), "ports", raw_ports_status(r), "pipes",
-			      (json_int_t)pipes_count(r), "grants",
-			      (json_int_t)grants_count(&r->grants, clock_monotonic()));
+	c->result = json_pack(
+		"{s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:I, s:b, s:b, s:I, s:o, s:o, s:o, s:I, s:I}",
+		"name", r->name, "pid", (json_int_t)getpid(), "hub", status_hub(r), "history",
+		history_status(r->history), "agent", agent_state(r->agent), "host_key",
+		text_or_null(agent_host_key(r->agent)), "failed",
+		text_or_null(agent_failed(r->agent)), "displays", (json_int_t)r->n_displays, "gdb",
+		gdb_is_on(r), "stopped", gdb_is_stopped(r), "gdbs", (json_int_t)gdb_count(r),
+		"upstreams", status_upstreams(r), "records", status_records(r), "ports",
+		raw_ports_status(r), "pipes", (json_int_t)pipes_count(r), "grants",
+		(json_int_t)grants_count(&r->grants, clock_monotonic()));
 	return c->result ? 0 : -ENOMEM;
 }
 
@@ -443,6 +445,12 @@ static int method_grant(struct method_call *c)
 	return 0;
 }
 
+static int method_gdb_let_go(struct method_call *c)
+{
+	gdb_let_go(c->relay);
+	return 0;
+}
+
 /* The answer is written before the loop comes round to its end. */
 static int method_shutdown(struct method_call *c)
 {
@@ -470,6 +478,7 @@ static const struct {
 	{ "port.link", 1, method_port_link },
 	{ "port.close", 0, method_port_close },
 	{ "grant", 0, method_grant },
+	{ "gdb.let_go", 0, method_gdb_let_go },
 	{ "shutdown", 0, method_shutdown },
 };
 

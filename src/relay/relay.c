@@ -7,6 +7,7 @@
 
 #include "agent.h"
 #include "control.h"
+#include "gdb_channel.h"
 #include "history.h"
 #include "hub.h"
 #include "hub_source.h"
@@ -47,6 +48,7 @@ void relay_fini(struct relay *r)
 	 * there to be asked. */
 	streams_free(r->streams);
 	pipes_free(r);
+	r->gdb = gdb_service_free(r->gdb);
 	agent_free(r->agent);
 	records_free(r);
 	raw_ports_free(r);

@@ -29,6 +29,7 @@ struct relay {
 	struct agent *agent;	 /* a session's relay; else NULL */
 	struct list displays;	 /* struct display_channel: viewers of the VM's display */
 	unsigned n_displays;
+	struct gdb_service *gdb;   /* the VM's gdb stub; NULL: off */
 	struct list upstreams;	   /* struct upstream */
 	struct list records;	   /* struct record */
 	struct list raw_ports;	   /* struct raw_port */

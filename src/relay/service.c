@@ -8,6 +8,7 @@
 #include "channel.h"
 #include "display_channel.h"
 #include "fault.h"
+#include "gdb_channel.h"
 #include "hub_channel.h"
 #include "switch.h"
 #include "upstream.h"
@@ -50,6 +51,10 @@ void service_open(struct relay *relay, struct link_conn *conn, uint16_t id, cons
 		display_channel_open(relay, conn, id, mode);
 	} else if (strncmp(service, "vnc/", 4) == 0) {
 		upstream_switch(relay, UPSTREAM_VNC, conn, id, service + 4, mode, from);
+	} else if (strcmp(service, "gdb") == 0 && relay->hub) {
+		gdb_channel_open(relay, conn, id, mode);
+	} else if (strncmp(service, "gdb/", 4) == 0) {
+		upstream_switch(relay, UPSTREAM_GDB, conn, id, service + 4, mode, from);
 	} else if (strcmp(service, "ssh") == 0 && relay->agent) {
 		ssh_switch(relay, conn, id, mode, from);
 	} else {

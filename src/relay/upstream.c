@@ -29,6 +29,7 @@ struct upstream {
 static const char *const service_names[] = {
 	[UPSTREAM_CONSOLE] = "console",
 	[UPSTREAM_VNC] = "vnc",
+	[UPSTREAM_GDB] = "gdb",
 };
 static_assert(ARRAY_SIZE(service_names) == _UPSTREAM_SERVICE_MAX, "a name for each service");
 

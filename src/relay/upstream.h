@@ -8,7 +8,7 @@
 #include "rpc_peer.h"
 
 /* One link each, so that a display's pictures do not keep a console waiting. */
-enum upstream_service { UPSTREAM_CONSOLE, UPSTREAM_VNC, _UPSTREAM_SERVICE_MAX };
+enum upstream_service { UPSTREAM_CONSOLE, UPSTREAM_VNC, UPSTREAM_GDB, _UPSTREAM_SERVICE_MAX };
 
 const char *upstream_service_name(enum upstream_service service);
 int upstream_service_parse(const char *name, enum upstream_service *ret) _must_check_;

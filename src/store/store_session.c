@@ -7,10 +7,15 @@
 #include "store_driver.h"
 
 static const char *const kind_names[] = {
-	[ATTACHMENT_CONSOLE] = "console", [ATTACHMENT_DISK] = "disk",
-	[ATTACHMENT_SERIAL0] = "serial0", [ATTACHMENT_SERIAL1] = "serial1",
-	[ATTACHMENT_SERIAL2] = "serial2", [ATTACHMENT_SERIAL3] = "serial3",
-	[ATTACHMENT_VNC] = "vnc",	  [ATTACHMENT_PARALLEL0] = "parallel0",
+	[ATTACHMENT_CONSOLE] = "console",
+	[ATTACHMENT_DISK] = "disk",
+	[ATTACHMENT_SERIAL0] = "serial0",
+	[ATTACHMENT_SERIAL1] = "serial1",
+	[ATTACHMENT_SERIAL2] = "serial2",
+	[ATTACHMENT_SERIAL3] = "serial3",
+	[ATTACHMENT_VNC] = "vnc",
+	[ATTACHMENT_GDB] = "gdb",
+	[ATTACHMENT_PARALLEL0] = "parallel0",
 	[ATTACHMENT_MEMORY] = "memory",
 };
 static_assert(ARRAY_SIZE(kind_names) == _ATTACHMENT_KIND_MAX, "a name for each kind");

@@ -75,6 +75,7 @@ enum attachment_kind {
 	ATTACHMENT_CONSOLE,
 	ATTACHMENT_DISK,
 	ATTACHMENT_VNC,
+	ATTACHMENT_GDB,
 	ATTACHMENT_SERIAL0, /* the ports, by the names that PROTOCOL.host has for them */
 	ATTACHMENT_SERIAL1,
 	ATTACHMENT_SERIAL2,

@@ -19,6 +19,7 @@
  * - remember N WORD: N pages of memory that begin with "WORD I", each said with where it is: "page
  * I at ADDRESS", then "remembered"; they stay
  * - uptime
+ * - symbol NAME: where the kernel has it, as in /proc/kallsyms
  * - reboot, poweroff, crash (panics), hang (answers no more)
  * SysRq is open to the serial line.
  */
@@ -106,6 +107,23 @@ static void cat(const char *path)
 		close(fd);
 	}
 	disk_umount(path);
+}
+
+static void symbol(const char *name)
+{
+	FILE *symbols = fopen("/proc/kallsyms", "r");
+	char line[512], found[256];
+	unsigned long long address;
+
+	while (symbols && fgets(line, sizeof(line), symbols)) {
+		if (sscanf(line, "%llx %*c %255s", &address, found) == 2 &&
+		    strcmp(found, name) == 0) {
+			printf("%llx\n", address);
+		}
+	}
+	if (symbols) {
+		fclose(symbols);
+	}
 }
 
 static void write_file(char *path)
@@ -319,6 +337,8 @@ static void serve(char *line)
 		write_file(rest);
 	} else if (strcmp(line, "remember") == 0) {
 		remember(rest);
+	} else if (strcmp(line, "symbol") == 0) {
+		symbol(rest);
 	} else if (strcmp(line, "uptime") == 0) {
 		cat("/proc/uptime");
 	} else if (strcmp(line, "reboot") == 0) {

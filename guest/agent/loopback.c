@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The targets' displays on the loopback. See displays.h. */
-#include "displays.h"
+/* A service of the targets on the loopback. See loopback.h. */
+#include "loopback.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,7 +17,16 @@
 #include "log.h"
 #include "parse.h"
 
-#define VIEWERS_MAX 16
+#define CONNS_MAX 16
+
+static const struct {
+	const char *name;
+	unsigned port; /* of the first target */
+} services[] = {
+	[LOOPBACK_VNC] = { "vnc", 5900 },
+	[LOOPBACK_GDB] = { "gdb", 1234 },
+};
+static_assert(ARRAY_SIZE(services) == _LOOPBACK_MAX, "a port for each");
 
 static int listener_open(unsigned port, int *ret)
 {
@@ -32,23 +41,23 @@ static int listener_open(unsigned port, int *ret)
 	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    listen(fd, VIEWERS_MAX) < 0) {
+	    listen(fd, CONNS_MAX) < 0) {
 		return -errno;
 	}
 	*ret = TAKE_FD(fd);
 	return 0;
 }
 
-/* Without a relay, or a target of that number, there is nothing to be seen: closed again. */
-static void viewer_new_take(struct displays *d, size_t number, int fd)
+/* Without a relay, or a target of that number, there is nothing to be had: closed again. */
+static void conn_new_take(struct loopback *d, size_t number, int fd)
 {
 	const char *name = identity_target(&d->agent->identity, number);
-	_cleanup_free_ char *service = name ? strf("vnc/%s", name) : NULL;
+	_cleanup_free_ char *service = name ? strf("%s/%s", services[d->service].name, name) : NULL;
 	struct tunnel_link *link = d->agent->port.link;
 	struct bridge *b = service && tunnel_link_is_up(link) ? calloc(1, sizeof(*b)) : NULL;
 	const int on = 1;
 
-	if (!b || d->n_viewers >= VIEWERS_MAX) {
+	if (!b || d->n_conns >= CONNS_MAX) {
 		free(b);
 		close_fd(fd);
 		return;
@@ -58,8 +67,8 @@ static void viewer_new_take(struct displays *d, size_t number, int fd)
 		free(b);
 		return;
 	}
-	list_add_tail(&d->viewers, &b->list);
-	d->n_viewers++;
+	list_add_tail(&d->conns, &b->list);
+	d->n_conns++;
 }
 
 static void listener_ready(struct source *s, uint32_t events)
@@ -67,12 +76,17 @@ static void listener_ready(struct source *s, uint32_t events)
 	struct agent *a = container_of(s->loop, struct agent, loop);
 	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd >= 0) {
-		viewer_new_take(&a->displays, (size_t)(s - a->displays.listeners), fd);
+	for (size_t i = 0; i < _LOOPBACK_MAX && fd >= 0; i++) {
+		struct loopback *d = &a->loopback[i];
+
+		if (s >= d->listeners && s < d->listeners + CONFIG_TARGETS_MAX) {
+			conn_new_take(d, (size_t)(s - d->listeners), fd);
+			return;
+		}
 	}
 }
 
-void displays_scan(struct displays *d)
+void loopback_scan(struct loopback *d)
 {
 	/* On a machine that is not ours its ports are not either. */
 	if (!d->agent->options.apply) {
@@ -81,15 +95,15 @@ void displays_scan(struct displays *d)
 	for (size_t i = 0; i < CONFIG_TARGETS_MAX; i++) {
 		struct source *s = &d->listeners[i];
 		bool wanted = identity_target(&d->agent->identity, i);
+		unsigned port = services[d->service].port + (unsigned)i;
 		int fd = -1, r;
 
 		if (!wanted && s->fd >= 0) {
 			source_close(s);
 		} else if (wanted && s->fd < 0) {
-			r = listener_open(DISPLAYS_PORT + (unsigned)i, &fd);
+			r = listener_open(port, &fd);
 			if (r < 0) {
-				log_warn("port %u: %s, ignoring", DISPLAYS_PORT + (unsigned)i,
-					 strerror(-r));
+				log_warn("port %u: %s, ignoring", port, strerror(-r));
 				continue;
 			}
 			source_init_take(s, &d->agent->loop, fd, listener_ready);
@@ -97,45 +111,45 @@ void displays_scan(struct displays *d)
 	}
 }
 
-static void viewer_free(struct displays *d, struct bridge *b)
+static void conn_free(struct loopback *d, struct bridge *b)
 {
 	list_del(&b->list);
-	d->n_viewers--;
+	d->n_conns--;
 	bridge_fini(b);
 	free(b);
 }
 
-void displays_prepare(struct displays *d)
+void loopback_prepare(struct loopback *d)
 {
 	struct bridge *b, *tmp;
 
-	list_for_each_safe (b, tmp, &d->viewers, list) {
+	list_for_each_safe (b, tmp, &d->conns, list) {
 		if (b->dead) {
-			viewer_free(d, b);
+			conn_free(d, b);
 		} else {
 			bridge_prepare(b);
 		}
 	}
 	for (size_t i = 0; i < CONFIG_TARGETS_MAX; i++) {
-		source_watch(&d->listeners[i], d->n_viewers < VIEWERS_MAX ? EPOLLIN : 0);
+		source_watch(&d->listeners[i], d->n_conns < CONNS_MAX ? EPOLLIN : 0);
 	}
 }
 
-void displays_init(struct displays *d, struct agent *a)
+void loopback_init(struct loopback *d, struct agent *a, enum loopback_service service)
 {
-	*d = (struct displays){ .agent = a };
-	list_init(&d->viewers);
+	*d = (struct loopback){ .agent = a, .service = service };
+	list_init(&d->conns);
 	for (size_t i = 0; i < CONFIG_TARGETS_MAX; i++) {
 		d->listeners[i].fd = -1;
 	}
 }
 
-void displays_fini(struct displays *d)
+void loopback_fini(struct loopback *d)
 {
 	struct bridge *b, *tmp;
 
-	list_for_each_safe (b, tmp, &d->viewers, list) {
-		viewer_free(d, b);
+	list_for_each_safe (b, tmp, &d->conns, list) {
+		conn_free(d, b);
 	}
 	for (size_t i = 0; i < CONFIG_TARGETS_MAX; i++) {
 		source_close(&d->listeners[i]);
