@@ -459,6 +459,23 @@ def test_console_stream(alice, carol, patient):
     assert raw["mode"] == "r" and raw["raw"] is True
 
 
+def test_debugger_stream(dvmd, admin, patient):
+    """Reading is the right `memory`, controlling is `debug` as well; who has neither is told so."""
+    streams = "/v1/vms/patient/streams"
+    for rights, mode, works in ((["view"], "r", False), (["view", "debug"], "rw", False), (["view", "memory"], "r", True),
+                                (["view", "memory"], "rw", False), (["view", "memory", "debug"], "take", True)):
+        who = admin.with_token(admin.ok("POST", "/v1/tokens", {"rights": rights})["token"])
+        if works:
+            assert who.ok("POST", streams, {"kind": "gdb", "mode": mode})["service"] == "gdb"
+            assert dvmd.host.grants[-1]["relay"] == patient["id"] and dvmd.host.grants[-1]["mode"] == mode
+        else:
+            who.refused("forbidden", "POST", streams, {"kind": "gdb", "mode": mode})
+    # what the host says is shown, and is an event
+    for state, shown in (("stopped", "stopped"), ("running", "running"), ("off", None)):
+        dvmd.host.notify("vm.debugger", vm=patient["id"], state=state, expired=False)
+        wait_for(lambda: admin.ok("GET", "/v1/vms/patient")["debugger"] == shown, f"the debugger {shown}")
+
+
 def test_display_stream(dvmd, alice, carol, patient):
     made = alice.ok("POST", "/v1/vms/patient/streams", {"kind": "vnc", "mode": "rw", "raw": True})
     assert made["service"] == "vnc" and made["mode"] == "rw" and made["raw"] is True

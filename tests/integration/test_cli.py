@@ -105,7 +105,7 @@ def test_lists_are_tables_and_json(server, dvm):
     server.on("GET /v1/vms?limit=200", (200, {"items": [vm], "next": "v-1"}))
     server.on("GET /v1/vms?limit=200&after=v-1", (200, {"items": [dict(vm, name="second\x1b[2J")], "next": None}))
     lines = dvm("vm", "list").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "ID", "PROJECT", "STATE", "SINCE", "FENCE", "SESSION"]
+    assert lines[0].split() == ["NAME", "ID", "PROJECT", "STATE", "SINCE", "FENCE", "SESSION", "DEBUGGER"]
     assert lines[1].split()[:4] == ["patient", "v-1", "demo", "running"]
     assert lines[2].startswith("second?[2J ")
     assert [v["id"] for v in json.loads(dvm("vm", "list", "--json").stdout)] == ["v-1", "v-1"]

@@ -110,7 +110,7 @@ def test_straight_way(stack):
     session = stack.dvmd.create("patient", stacks=["disk"], attach=["console", "disk", "serial1"])
     row = stack.dvmd.wait_state(session, "ready", "failed")
     assert row["state"] == "ready", row["fault"]
-    assert sorted((a["kind"], a["state"]) for a in row["attachments"]) == [("console", "attached"), ("disk", "attached"),
+    assert sorted((a["kind"], a["state"]) for a in row["attachments"]) == [("console", "attached"), ("disk", "attached"), ("gdb", "attached"),
                                                                            ("serial1", "attached"), ("vnc", "attached")]
     disk = [a for a in row["attachments"] if a["kind"] == "disk"][0]
     stack.dvmd.ask("DELETE", f"/v1/sessions/{session}/attachments/{disk['id']}")

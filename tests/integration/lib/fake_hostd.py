@@ -167,7 +167,7 @@ class FakeHostd:
 
     def lose_relay(self, session, back=True):
         s = self.sessions[session]
-        s["relay"], s["consoles"], s["displays"] = False, [], []
+        s["relay"], s["consoles"], s["displays"], s["gdbs"] = False, [], [], []
         self.notify("relay.lost", session=session, vm=None)
         if back:
             s["relay"] = True
@@ -264,7 +264,7 @@ class FakeHostd:
 
     def do_dvm_ensure(self, session, image, stacks, memory_mib, vcpus, boot_timeout_ms, agent):
         s = self.sessions.setdefault(session, {"dvm": "running", "relay": True, "agent": True, "disks": [],
-                                               "consoles": [], "displays": [], "config": agent})
+                                               "consoles": [], "displays": [], "gdbs": [], "config": agent})
         s["dvm"], s["relay"] = "running", True
         self.notify("session.progress", session=session, step="booting", detail="")
         return {"image": IMAGE, "host_key": HOST_KEY}
@@ -300,6 +300,17 @@ class FakeHostd:
         if vm not in s["displays"]:
             s["displays"].append(vm)
         s.setdefault("display_modes", {})[vm] = mode
+        return {}
+
+    def do_attach_gdb(self, session, vm, name, mode):
+        s = self.session(session)
+        if not s["relay"]:
+            raise Fault("relay-lost")
+        if vm not in self.consoles:
+            raise Fault("not-attached")
+        if vm not in s["gdbs"]:
+            s["gdbs"].append(vm)
+        s.setdefault("gdb_modes", {})[vm] = mode
         return {}
 
     def do_attach_disk(self, session, vm, domain, index, mode):
@@ -354,7 +365,7 @@ class FakeHostd:
     def do_session_list(self):
         return {"sessions": [{"session": k, "dvm": v["dvm"], "relay": v["relay"], "agent": v["agent"],
                               "host_key": HOST_KEY, "disks": v["disks"], "consoles": v["consoles"], "displays": v.get("displays", []),
-                              "ports": v.get("ports", []), "memories": v.get("memories", [])}
+                              "gdbs": v.get("gdbs", []), "ports": v.get("ports", []), "memories": v.get("memories", [])}
                              for k, v in self.sessions.items()]}
 
     def do_stream_grant(self, relay, ticket, service, mode, raw, ttl_ms):
