@@ -199,9 +199,10 @@ static int look_run(struct op *op)
 	if (!note_load(h, vm, &resume)) {
 		return 0;
 	}
+	/* One that does not answer yet is looked at again when it does, or is known to be dead. */
 	if (!op_true(op, "lost") &&
-	    relay_call(h, vm, "status", NULL, -1, -1, &status, &none) == 0 &&
-	    json_is_true(json_object_get(status, "gdb"))) {
+	    (relay_call(h, vm, "status", NULL, -1, -1, &status, &none) < 0 ||
+	     json_is_true(json_object_get(status, "gdb")))) {
 		return 0; /* it outlived us, and goes on */
 	}
 	log_warn("%s: its debugger is gone, %s", vm, resume ? "it runs on" : "it stays stopped");
@@ -279,9 +280,9 @@ const char *gdb_state_name(struct hostd *h, const char *vm)
 	    relay_call(h, vm, "status", NULL, -1, -1, &status, &none) < 0) {
 		return "off";
 	}
-	return !json_is_true(json_object_get(status, "gdb"))	 ? "off"
+	return !json_is_true(json_object_get(status, "gdb"))	  ? "off"
 	       : json_is_true(json_object_get(status, "stopped")) ? "stopped"
-								   : "running";
+								  : "running";
 }
 
 void gdb_drop(struct hostd *h, const char *vm, const char *domain)

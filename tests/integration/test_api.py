@@ -473,7 +473,7 @@ def test_debugger_stream(dvmd, admin, patient):
     # what the host says is shown, and is an event
     for state, shown in (("stopped", "stopped"), ("running", "running"), ("off", None)):
         dvmd.host.notify("vm.debugger", vm=patient["id"], state=state, expired=False)
-        wait_for(lambda: admin.ok("GET", "/v1/vms/patient")["debugger"] == shown, f"the debugger {shown}")
+        wait_for(lambda: admin.ok("GET", "/v1/vms/patient")["debugger"] == shown, what=f"the debugger {shown}")
 
 
 def test_display_stream(dvmd, alice, carol, patient):
