@@ -89,6 +89,7 @@ static const struct view_column show_columns[] = {
 	{ "state", "state" },
 	{ "session", "session" },
 	{ "debugger", "debugger" },
+	{ "held at start", "hold" },
 	{ "since", "state_at", view_time },
 	{ "fenced", "fenced" },
 	{ "adopted", "created", view_time },

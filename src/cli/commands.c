@@ -5,7 +5,7 @@
 #define GROUP(...) ((const struct command *const[]){ __VA_ARGS__, NULL })
 
 const struct command_group command_groups[] = {
-	{ "Debug a VM", GROUP(&cmd_debug, &cmd_ssh, &cmd_console, &cmd_vnc, &cmd_gdb,
+	{ "Debug a VM", GROUP(&cmd_debug, &cmd_ssh, &cmd_console, &cmd_vnc, &cmd_gdb, &cmd_boot,
 			      &cmd_screenshot, &cmd_keys, &cmd_power) },
 	{ "VMs", GROUP(&cmd_vm_list, &cmd_vm_show, &cmd_vm_domains, &cmd_vm_adopt, &cmd_vm_set,
 		       &cmd_vm_release) },

@@ -5,6 +5,7 @@
 #include "command.h"
 
 extern const struct command cmd_audit;
+extern const struct command cmd_boot;
 extern const struct command cmd_complete;
 extern const struct command cmd_console;
 extern const struct command cmd_debug;

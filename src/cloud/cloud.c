@@ -7,7 +7,8 @@
 static const char *const verb_names[] = {
 	[POWER_ON] = "on",	   [POWER_OFF] = "off",	    [POWER_SHUTDOWN] = "shutdown",
 	[POWER_REBOOT] = "reboot", [POWER_RESET] = "reset", [POWER_PAUSE] = "pause",
-	[POWER_RESUME] = "resume", [POWER_NMI] = "nmi",
+	[POWER_RESUME] = "resume", [POWER_NMI] = "nmi",	    [POWER_HOLD] = "hold",
+	[POWER_UNHOLD] = "unhold",
 };
 static_assert(ARRAY_SIZE(verb_names) == _POWER_VERB_MAX, "a name for each verb");
 

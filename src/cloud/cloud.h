@@ -24,6 +24,8 @@ enum power_verb {
 	POWER_PAUSE,
 	POWER_RESUME,
 	POWER_NMI,
+	POWER_HOLD,   /* its next start or reset stops before the first instruction */
+	POWER_UNHOLD, /* or not, after all */
 	_POWER_VERB_MAX,
 };
 const char *power_verb_name(enum power_verb v);

@@ -71,12 +71,16 @@ static int deferred_answer(sd_event_source *source, void *user)
 {
 	_cleanup_(op_freep) struct op *op = user;
 
-	op->fn(VM_UNKNOWN, &op->fault, op->user);
+	if (op->fault.code == FAULT_NONE) {
+		op->fn(op->vm.state, NULL, op->user);
+	} else {
+		op->fn(VM_UNKNOWN, &op->fault, op->user);
+	}
 	return 0;
 }
 
 /* Answers from the loop. Only when there is no memory for that, from here. */
-static void op_refuse(struct op *op)
+static void op_answer(struct op *op)
 {
 	if (sd_event_add_defer(op->c->event, &op->deferred, deferred_answer, op) < 0) {
 		deferred_answer(NULL, op);
@@ -175,6 +179,17 @@ static bool verb_starts(enum power_verb verb)
 	       verb == POWER_RESUME;
 }
 
+/* Only the record changes; nobody else is asked. */
+static bool verb_is_record(enum power_verb verb)
+{
+	return verb == POWER_HOLD || verb == POWER_UNHOLD;
+}
+
+static bool is_held(const struct op *op)
+{
+	return op->vm.hold && (op->verb == POWER_ON || op->verb == POWER_RESET);
+}
+
 static int power_check(struct op *op, struct fault *fault)
 {
 	if (op->vm.fence[0] && op->starts) {
@@ -201,6 +216,9 @@ static int power_intent(struct op *op, const char *by, struct fault *fault)
 			c->port.user, "vm.power", op->session[0] ? op->session : NULL, &op->vm,
 			json_pack("{s:s,s:s}", "verb", power_verb_name(op->verb), "by", by), fault);
 	}
+	if (r == 0 && verb_is_record(op->verb)) {
+		r = store_vm_set_hold(c->store, op->vm.id, op->verb == POWER_HOLD, fault);
+	}
 	if (r == 0) {
 		r = store_tx_commit(&tx, fault);
 	}
@@ -208,6 +226,18 @@ static int power_intent(struct op *op, const char *by, struct fault *fault)
 		c->port.committed(c->port.user);
 	}
 	return r;
+}
+
+static int hold_done(const struct op *op)
+{
+	struct cloud_local *c = op->c;
+	_cleanup_(store_tx_end) struct store_tx tx = { 0 };
+	int r = store_tx_begin(&tx, c->store, NULL);
+
+	if (r == 0) {
+		r = store_vm_set_hold(c->store, op->vm.id, false, NULL);
+	}
+	return r < 0 ? r : store_tx_commit(&tx, NULL);
 }
 
 static void power_answer(const json_t *result, const struct fault *fault, void *user)
@@ -223,6 +253,10 @@ static void power_answer(const json_t *result, const struct fault *fault, void *
 		return;
 	}
 	take_state(op->c, &op->vm, state, false);
+	/* Once: held it was. Where that cannot be recorded it is held again, which is no harm. */
+	if (is_held(op) && state == VM_PAUSED) {
+		(void)hold_done(op);
+	}
 	op->fn(state, NULL, op->user);
 }
 
@@ -247,13 +281,13 @@ static void local_power(struct cloud *cloud, const char *vm, enum power_verb ver
 	if (r == 0) {
 		r = power_intent(op, by, &op->fault);
 	}
-	if (r < 0) {
-		op_refuse(op);
+	if (r < 0 || verb_is_record(verb)) {
+		op_answer(op);
 		return;
 	}
 	c->port.host_call(c->port.user, "domain.power",
-			  json_pack("{s:s,s:s,s:s}", "domain", op->vm.domain, "vm", op->vm.id,
-				    "verb", power_verb_name(verb)),
+			  json_pack("{s:s,s:s,s:s,s:b}", "domain", op->vm.domain, "vm", op->vm.id,
+				    "verb", power_verb_name(verb), "hold", is_held(op)),
 			  POWER_TIMEOUT, power_answer, op);
 }
 
@@ -345,7 +379,7 @@ static void local_fence(struct cloud *cloud, const char *vm, const char *session
 			  op->vm.fence);
 	}
 	if (r < 0) {
-		op_refuse(op);
+		op_answer(op);
 		return;
 	}
 	c->port.host_call(c->port.user, "domain.get", json_pack("{s:s}", "domain", op->vm.domain),

@@ -6,8 +6,8 @@
 
 #define REF_MAX API_REF_MAX
 
-static const char *const actions[] = { "on",	"off",	  "shutdown", "reboot", "reset",
-				       "pause", "resume", "nmi",      NULL };
+static const char *const actions[] = { "on",	 "off", "shutdown", "reboot", "reset", "pause",
+				       "resume", "nmi", "hold",	    "unhold", NULL };
 static const char *const vm_streams[] = { "console", "vnc", "gdb", NULL };
 const char *const api_stream_kinds[] = { "console", "vnc", "gdb", "ssh", NULL };
 const char *const api_attach_kinds[] = { "console", "disk",    "vnc",	  "serial0",

@@ -59,12 +59,13 @@ static json_t *view_user(struct dvmd *d, const char *id)
 
 json_t *view_vm(struct dvmd *d, const struct vm_row *vm, const char *session)
 {
-	return json_pack("{s:s,s:s,s:o,s:s,s:o,s:o,s:b,s:o,s:s,s:o}", "id", vm->id, "name",
+	return json_pack("{s:s,s:s,s:o,s:s,s:o,s:o,s:b,s:o,s:s,s:o,s:b}", "id", vm->id, "name",
 			 vm->name, "project", view_project(d, vm->project), "state",
 			 vm_state_name(vm->state), "state_at", view_time(vm->state_at), "session",
 			 text_or_null(session), "fenced", vm->fence[0] != '\0', "created",
 			 view_time(vm->created), "console_history",
-			 api_console_history[vm->no_history], "debugger", debugger_view(d, vm->id));
+			 api_console_history[vm->no_history], "debugger", debugger_view(d, vm->id),
+			 "hold", vm->hold);
 }
 
 json_t *view_attachment(const struct attachment_row *a)

@@ -100,7 +100,8 @@ static int power(struct op *op, const char *domain, enum power_verb verb, enum d
 /* Starts it held, lets the console listen, then lets it run: the firmware's first byte is not lost.
  * A console that cannot be had does not keep the VM from running. Converges from any point at which
  * it was broken off. */
-static int power_on(struct op *op, const char *vm, const char *domain, enum domain_state *ret)
+static int power_on(struct op *op, const char *vm, const char *domain, bool hold,
+		    enum domain_state *ret)
 {
 	struct hostd *h = op->hostd;
 	_cleanup_(domain_info_fini) struct domain_info info = { 0 };
@@ -130,7 +131,15 @@ static int power_on(struct op *op, const char *vm, const char *domain, enum doma
 		log_warn("%s: starting without its console: %s", vm, console.message);
 	}
 	ports_refresh(h, vm, info.state == DOMAIN_OFF);
-	return power(op, domain, POWER_RESUME, ret);
+	return hold ? 0 : power(op, domain, POWER_RESUME, ret);
+}
+
+/* It is at its first instruction then, and waits. */
+static int reset_held(struct op *op, const char *domain, enum domain_state *ret)
+{
+	int r = power(op, domain, POWER_PAUSE, ret);
+
+	return r < 0 ? r : power(op, domain, POWER_RESET, ret);
 }
 
 static int domain_power(struct op *op)
@@ -153,7 +162,13 @@ static int domain_power(struct op *op)
 		op->result = json_pack("{ss}", "state", domain_state_name(DOMAIN_RUNNING));
 		return op->result ? 0 : op_no_memory(op);
 	}
-	r = verb == POWER_ON ? power_on(op, vm, domain, &state) : power(op, domain, verb, &state);
+	if (verb == POWER_ON) {
+		r = power_on(op, vm, domain, op_true(op, "hold"), &state);
+	} else if (verb == POWER_RESET && op_true(op, "hold")) {
+		r = reset_held(op, domain, &state);
+	} else {
+		r = power(op, domain, verb, &state);
+	}
 	if (r < 0) {
 		return r;
 	}

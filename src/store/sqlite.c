@@ -48,6 +48,10 @@ static const struct {
 		4,
 #include "0004-console-history.sql.inc"
 	},
+	{
+		5,
+#include "0005-hold.sql.inc"
+	},
 };
 
 static struct sqlite *to_sqlite(struct store *s)

@@ -33,7 +33,7 @@ enum vm_state vm_state_parse(const char *name)
 
 #define COLUMNS                                                                                    \
 	"id, name, project_id, cloud, domain, state, state_at, fence, adopted_by, created, "       \
-	"no_history"
+	"no_history, hold"
 
 static int decode_vm(const struct store_cursor *row, void *ret)
 {
@@ -50,6 +50,7 @@ static int decode_vm(const struct store_cursor *row, void *ret)
 	row_copy(row, 8, vm->adopted_by);
 	vm->created = (usec_t)row_number(row, 9);
 	vm->no_history = row_number(row, 10) != 0;
+	vm->hold = row_number(row, 11) != 0;
 	return 0;
 }
 
@@ -69,11 +70,12 @@ int store_vm_add(struct store *s, const struct vm_row *vm, struct fault *fault)
 {
 	return store_change(s, true, fault,
 			    "INSERT INTO vms (" COLUMNS
-			    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+			    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+			    "$12)",
 			    TEXT(vm->id), TEXT(vm->name), TEXT(vm->project), TEXT(vm->cloud),
 			    TEXT(vm->domain), TEXT(vm_state_name(vm->state)), NUMBER(vm->state_at),
 			    TEXT(vm->fence), TEXT(vm->adopted_by), NUMBER(vm->created),
-			    NUMBER(vm->no_history));
+			    NUMBER(vm->no_history), NUMBER(vm->hold));
 }
 
 int store_vm_get(struct store *s, const char *id, struct vm_row *ret, struct fault *fault)
@@ -125,6 +127,12 @@ int store_vm_set_no_history(struct store *s, const char *id, bool no_history, st
 {
 	return store_change(s, true, fault, "UPDATE vms SET no_history = $2 WHERE id = $1",
 			    TEXT(id), NUMBER(no_history));
+}
+
+int store_vm_set_hold(struct store *s, const char *id, bool hold, struct fault *fault)
+{
+	return store_change(s, true, fault, "UPDATE vms SET hold = $2 WHERE id = $1", TEXT(id),
+			    NUMBER(hold));
 }
 
 int store_vm_set_fence(struct store *s, const char *id, const char *session, struct fault *fault)

@@ -22,6 +22,7 @@ struct vm_row {
 	char fence[ID_MAX]; /* session that has its disks read-write, "" if none */
 	char adopted_by[ID_MAX];
 	usec_t created;
+	bool hold;	 /* its next start or reset stops before its first instruction */
 	bool no_history; /* what its console says is not kept */
 };
 
@@ -38,6 +39,7 @@ int store_vm_list(struct store *s, const char *projects, unsigned limit, const c
 		  struct vm_row **ret, size_t *ret_n, struct fault *fault) _must_check_;
 int store_vm_set_state(struct store *s, const char *id, enum vm_state state,
 		       struct fault *fault) _must_check_;
+int store_vm_set_hold(struct store *s, const char *id, bool hold, struct fault *fault) _must_check_;
 int store_vm_set_no_history(struct store *s, const char *id, bool no_history,
 			    struct fault *fault) _must_check_;
 /* session "" unfences. -EEXIST when another session holds the fence (nothing changes then). */

@@ -459,6 +459,30 @@ def test_console_stream(alice, carol, patient):
     assert raw["mode"] == "r" and raw["raw"] is True
 
 
+def test_hold(dvmd, admin, patient):
+    """Once, for the next start or reset; on record as any other change of power."""
+    def act(action):
+        return admin.ok("POST", "/v1/vms/patient/actions", {"action": action})["state"]
+
+    def hold():
+        return admin.ok("GET", "/v1/vms/patient")["hold"]
+
+    viewer = admin.with_token(admin.ok("POST", "/v1/tokens", {"rights": ["view", "debug"]})["token"])
+    viewer.refused("forbidden", "POST", "/v1/vms/patient/actions", {"action": "hold"})
+    assert not hold()
+    before = act("hold")
+    assert hold() and before == admin.ok("GET", "/v1/vms/patient")["state"]
+    act("unhold")
+    assert not hold()
+    act("off")
+    act("hold")
+    assert act("on") == "paused" and not hold()
+    assert act("resume") == "running"
+    act("hold")
+    assert act("reset") == "paused" and not hold()
+    assert act("reset") == "paused"
+
+
 def test_debugger_stream(dvmd, admin, patient):
     """Reading is the right `memory`, controlling is `debug` as well; who has neither is told so."""
     streams = "/v1/vms/patient/streams"

@@ -87,6 +87,21 @@ def test_power_converges(host, target):
     assert fault_of(power, host, target, "explode") == "bad-value"
 
 
+def test_held_before_its_first_instruction(host, target):
+    host.call("console.ensure", vm=VM, domain=target)
+
+    def held(verb):
+        return host.call("domain.power", domain=target, vm=VM, verb=verb, hold=True)["state"]
+
+    assert held("on") == "paused"
+    assert host.console(VM)["up"], "its console is there already"
+    assert power(host, target, "resume") == "running"
+    assert host.read_console(VM, b"login: ").startswith(b"Firmware 1.0")
+    assert held("reset") == "paused"
+    assert power(host, target, "resume") == "running"
+    host.read_console(VM, b"login: ", times=2)
+
+
 def test_console_has_every_byte_from_power_on(host, target):
     assert host.call("console.ensure", vm=VM, domain=target) == {"up": False, "offset": 0}
     assert host.call("console.ensure", vm=VM, domain=target) == {"up": False, "offset": 0}

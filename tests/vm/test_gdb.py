@@ -4,14 +4,12 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 
 import dvmtest
 import pytest
 import targets
 from dvmtest import wait_for
-from gdbremote import Gdb
 
 # What runs when the guest's `uptime` is asked for.
 FUNCTION = "uptime_proc_show"
@@ -96,3 +94,37 @@ def test_whoever_dies_it_runs_on(cloud, tiny, address):
             gdb.communicate()
             runs_on(cloud, tiny)
             assert "." in tiny.type("uptime\r", "tiny>"), "without the breakpoint"
+
+
+def test_held_before_its_first_instruction(cloud, tiny):
+    cloud.dvm("boot", tiny.name, "--hold")
+    offset = tiny.offset()
+    cloud.dvm("power", "off", tiny.name)
+    cloud.dvm("power", "on", tiny.name)
+    for verb in ("on", "reset"):
+        assert cloud.json("vm", "show", tiny.name)["state"] == "paused"
+        with forwarded(cloud, tiny.name) as port:
+            steps = ["stepi", "print/x $pc"] if verb == "reset" else []
+            output = gdb_start(port, "print/x $pc", *steps, "detach").communicate(timeout=60)[0]
+        places = [line.split("= ")[1] for line in output.splitlines() if line.startswith("$")]
+        assert places[0] == "0xfff0" and places[-1] == (places[0] if verb == "on" else "0xe05b"), output
+        shown = debugger(cloud, tiny, None)
+        if verb == "on":
+            # it was not let run: it waits on
+            assert shown["state"] == "paused" and not shown["hold"]
+            cloud.dvm("boot", tiny.name, "--hold")
+            cloud.dvm("power", "reset", tiny.name)
+    said = cloud.dvm("console", tiny.name, "--read-only", "--from", offset, "--until", "tiny>", "--timeout", 90).stdout
+    assert "tiny: start" in said
+
+
+def test_in_the_d_vm(cloud, tiny):
+    session = cloud.json("debug", tiny.name)["session"]
+    try:
+        why = r"exec 3<>/dev/tcp/localhost/1234 && printf '$?#3f' >&3 && head -c 18 <&3"
+        assert cloud.dvm("ssh", session, "--", why).stdout == "+$T05thread:01;#07"
+        runs_on(cloud, tiny)
+        without = cloud.dvm("ssh", session, "--", "target gdb", check=False)
+        assert without.returncode != 0 and "stack `kernel`" in without.stderr
+    finally:
+        cloud.dvm("session", "end", session)

@@ -219,12 +219,14 @@ class FakeHostd:
                     disks=[{"dev": "vda", "size_bytes": 1 << 30, "readonly": False, "kind": "disk"}],
                     consoles=[{"type": "pty", "usable": True}], graphics=["vnc"])
 
-    def do_domain_power(self, domain, vm, verb):
+    def do_domain_power(self, domain, vm, verb, hold=False):
         d = self.find(domain)
         if verb == "on" and any(x["vm"] == vm for s in self.sessions.values() for x in s["disks"]):
             raise Fault("hypervisor-failed", "its disk is in use")
         d["state"] = {"on": "running", "off": "off", "shutdown": "off", "pause": "paused", "resume": "running"}.get(
             verb, d["state"])
+        if hold and verb in ("on", "reset"):
+            d["state"] = "paused"
         self.notify("domain.changed", uuid=d["uuid"], state=d["state"], event=verb)
         return {"state": d["state"]}
 
