@@ -7,7 +7,8 @@
  * server for each). Local programs, first of all the `target` command, connect to RUN/agent.sock
  * (local.c) and speak the same frames; what they open is switched through to the relay (switch.c).
  * Disks that the hypervisor plugs in get links under /dev/target (disks.c); the targets' displays
- * and gdb stubs are ports of the loopback (loopback.c).
+ * and gdb stubs are ports of the loopback (loopback.c). Stacks that come as disks are laid over the
+ * root (stacks.c).
  *
  * Callbacks never free: an object that is done marks itself dead, and agent_prepare(), which runs
  * before each wait, frees it. agent_prepare() also asks each object what to poll for.
@@ -26,6 +27,7 @@
 #include "port.h"
 #include "ports.h"
 #include "ssh.h"
+#include "stacks.h"
 
 struct options {
 	int fd;		      /* a stream to the relay; -1: the virtio port */
@@ -46,6 +48,7 @@ struct agent {
 	struct loopback loopback[_LOOPBACK_MAX];
 	struct ports ports;
 	struct memories memories;
+	struct stacks stacks;
 	struct source signals;
 };
 

@@ -3,8 +3,8 @@
  * Whose D-VM this is.
  *
  * The relay sends the configuration whole each time; it is applied whole: a key that is not in it
- * any more can log in no more. `ready` goes out once both are there, a configuration and an SSH
- * server that answers.
+ * any more can log in no more. `ready` goes out once all are there, a configuration, its stacks and
+ * an SSH server that answers.
  */
 #include "identity.h"
 
@@ -60,7 +60,8 @@ static void identity_tell_ready(struct identity *id)
 	if (id->failure && !id->failure_sent) {
 		identity_tell(id, "failed", id->failure);
 		id->failure_sent = true;
-	} else if (id->configured && id->ssh_up && !id->ready_sent && id->chan.link) {
+	} else if (id->configured && id->ssh_up && !id->ready_sent && id->chan.link &&
+		   stacks_complete(&id->agent->stacks)) {
 		identity_tell(id, "ready", "");
 		id->ready_sent = true;
 	}
@@ -70,6 +71,11 @@ void identity_ssh_state(struct identity *id, bool up, const char *failure)
 {
 	id->ssh_up = up;
 	id->failure = failure;
+	identity_tell_ready(id);
+}
+
+void identity_stacks_changed(struct identity *id)
+{
 	identity_tell_ready(id);
 }
 

@@ -26,6 +26,8 @@ void identity_fini(struct identity *id);
 int identity_accept(struct identity *id, struct tunnel_link *l, uint16_t channel) _must_check_;
 /* The SSH server answers, or never will (`failure`: static text). */
 void identity_ssh_state(struct identity *id, bool up, const char *failure);
+/* Stacks came. */
+void identity_stacks_changed(struct identity *id);
 /* The name of target number `n`, NULL if there is none. */
 const char *identity_target(const struct identity *id, size_t n);
 /* What the agent knows about the session, as a JSON object in one line; appended to `out`. */

@@ -24,6 +24,7 @@ static struct agent agent;
 void agent_identity_changed(struct agent *a)
 {
 	disks_scan(&a->disks);
+	stacks_scan(&a->stacks);
 	for (unsigned i = 0; i < _LOOPBACK_MAX; i++) {
 		loopback_scan(&a->loopback[i]);
 	}
@@ -109,6 +110,7 @@ static int agent_run(struct agent *a)
 	if (r == 0) {
 		ports_init(&a->ports, a);
 		memories_init(&a->memories, a);
+		stacks_init(&a->stacks, a);
 		r = disks_init(&a->disks, a);
 	}
 	if (r == 0) {

@@ -108,6 +108,21 @@ int dvm_plan(struct hostd *h, const json_t *state, struct dvm_plan *ret, struct 
 	return r < 0 ? r : add_stacks(spec, image, json_object_get(state, "stacks"), fault);
 }
 
+int dvm_layer_attach(struct hostd *h, const char *session, const struct dvm_layer *layer,
+		     struct fault *fault)
+{
+	const struct dvm_disk disk = {
+		.session = session,
+		.serial = layer->name,
+		.source = layer->path,
+		.format = "raw",
+		.backend = DISK_BACKEND_FILE,
+		.readonly = true,
+	};
+
+	return h->hv->ops->dvm_disk_attach(h->hv, &disk, fault);
+}
+
 int dvm_plan_name(struct hostd *h, struct dvm_plan *plan, const char *name, struct fault *fault)
 {
 	plan->log_path = session_path(h, name, "console.log");

@@ -25,6 +25,9 @@ int dvm_params(struct op *op, json_t **ret) _must_check_;
 /* `state`: image, stacks, memory_mib, vcpus, uid. The image is verified; it has no name yet. */
 int dvm_plan(struct hostd *h, const json_t *state, struct dvm_plan *ret,
 	     struct fault *fault) _must_check_;
+/* Plugs a stack in; fine when it is there. */
+int dvm_layer_attach(struct hostd *h, const char *session, const struct dvm_layer *layer,
+		     struct fault *fault) _must_check_;
 /* `name`: the session's id, or what stands for it; borrowed. */
 int dvm_plan_name(struct hostd *h, struct dvm_plan *plan, const char *name,
 		  struct fault *fault) _must_check_;

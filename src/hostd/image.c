@@ -171,6 +171,7 @@ static int read_manifest(const struct image_store *s, const char *text, size_t l
 		return -EBADMSG;
 	}
 	image->memory_images = json_is_true(json_object_get(manifest, "memory_images"));
+	image->stacks_plugged = json_is_true(json_object_get(manifest, "stacks_plugged"));
 	image->cmdline = strdup(cmdline);
 	if (!image->cmdline) {
 		return -ENOMEM;

@@ -26,7 +26,8 @@ struct image {
 	char name[64];
 	char created[32];
 	char *cmdline;
-	bool memory_images; /* its agent keeps what PROTOCOL.agent §6 says */
+	bool memory_images;  /* its agent keeps what PROTOCOL.agent §6 says */
+	bool stacks_plugged; /* and takes stacks while it runs */
 	struct image_file kernel, initrd, root;
 	struct image_file firmware; /* path NULL: the hypervisor's own */
 	struct image_file stacks[IMAGE_FILES_MAX];

@@ -335,6 +335,9 @@ static int hand_over(struct hostd *h, const char *session, const struct dvm_plan
 	if (r == 0) {
 		r = op_failpoint(fault, "hostd.pool.adopted");
 	}
+	for (size_t i = 1; i < plan->spec.n_layers && r == 0; i++) {
+		r = dvm_layer_attach(h, session, &plan->spec.layers[i], fault);
+	}
 	if (r == 0) {
 		r = h->hv->ops->dvm_resume(h->hv, session, fault);
 	}
@@ -345,15 +348,17 @@ int pool_hand_over(struct hostd *h, const char *session, const struct dvm_plan *
 		   struct fault *fault)
 {
 	_cleanup_free_ char *shape = NULL;
+	struct dvm_spec bare = plan->spec;
 	char member[DVM_SESSION_MAX + 1];
 	struct fault later;
 	uid_t uid;
 	int r;
 
-	if (!pool_is_on(h->pool)) {
+	if (!pool_is_on(h->pool) || (bare.n_layers > 1 && !plan->image.stacks_plugged)) {
 		return -ENOENT;
 	}
-	r = h->hv->ops->dvm_shape(h->hv, &plan->spec, &shape, fault);
+	bare.n_layers = 1; /* the stacks are plugged in */
+	r = h->hv->ops->dvm_shape(h->hv, &bare, &shape, fault);
 	if (r < 0) {
 		return r;
 	}

@@ -117,6 +117,37 @@ def test_what_is_known_of_them(host):
     drain(host)
 
 
+def disks(host, session):
+    return [d["serial"] for d in host.fake.call("dvm.get", session=session)["disks"]]
+
+
+def test_stacks_are_plugged_in(host):
+    fill(host)
+    answer = ensure(host, stacks=["base", "disk"])
+    assert answer["start"] == "pool"
+    assert disks(host, "s-1") == ["stack-disk"]
+    assert ensure(host, "s-2")["start"] == "pool" and disks(host, "s-2") == []
+    drain(host)
+
+
+def test_a_stack_that_cannot_be_plugged_in(host):
+    fill(host)
+    host.fake.call("script.fail", method="dvm.disk.attach", count=1, code="hypervisor-failed")
+    assert ensure(host, stacks=["disk"])["start"] == "boot", "it has it from the start then"
+    drain(host)
+
+
+def test_an_image_whose_agent_takes_no_stacks(host):
+    hosttest.image_make(host.state / "images", name="old", stacks_plugged=False)
+    host.call("dvm.prepare", **{**SHAPE, "image": "old"})
+    before = fill(host, image="old")
+    wait_for(lambda: not set(members(host)) & set(before), "those of the other image to go")
+    waiting(host, 2)
+    assert ensure(host, "s-1", image="old", stacks=["disk"])["start"] == "boot"
+    assert ensure(host, "s-2", image="old")["start"] == "pool"
+    drain(host)
+
+
 def test_of_another_kind_there_is_none(host):
     fill(host)
     assert ensure(host, "s-1", memory_mib=512)["start"] == "boot"

@@ -61,7 +61,7 @@ class Program:
             assert self.process.wait(20) == 0, "it did not end in order"
 
 
-def image_make(images, name="default", stacks=("disk",), memory_images=True):
+def image_make(images, name="default", stacks=("disk",), memory_images=True, stacks_plugged=True):
     """An image that nothing boots, but that is what its id says."""
     images.mkdir(parents=True, exist_ok=True)
     work = pathlib.Path(tempfile.mkdtemp(dir=images))
@@ -74,6 +74,8 @@ def image_make(images, name="default", stacks=("disk",), memory_images=True):
     manifest = {"format": 1, "name": name, "created": "2026-11-23T00:00:00Z", "cmdline": "quiet"}
     if memory_images:
         manifest["memory_images"] = True
+    if stacks_plugged:
+        manifest["stacks_plugged"] = True
     manifest.update((part, entry(part)) for part in ("kernel", "initrd", "root"))
     manifest["stacks"] = [dict(entry(f"stack-{s}"), name=s) for s in stacks]
     text = json.dumps(manifest).encode()

@@ -42,7 +42,7 @@ def warm(cloud, images):
             shutil.copy(path, up.state / "memory")
         before = waiting()
         vms = [stack.enter_context(targets.Tiny(up, name, disk=False)) for name in ("warm-1", "warm-2")]
-        sessions = [up.json("debug", vm.name)["session"] for vm in vms]
+        sessions = [up.json("debug", vms[0].name)["session"], up.json("debug", vms[1].name, "--stack", "disk")["session"]]
         yield up, before, sessions
         after = waiting()
         for session in sessions:
@@ -64,6 +64,17 @@ def test_sessions_took_them(warm):
     running = {name: uid for name, uid in emulators().items() if name in before}
     assert running == before, "the same processes, which are the sessions' now"
     assert not set(waiting()) & set(before), "others have their places"
+
+
+def test_stacks_are_laid_over_the_one_that_asked(warm):
+    cloud, _, sessions = warm
+    look = "ls /usr/share/dvm; command -v lvm; touch /usr/local/bin/mine /etc/mine && ls /usr/local/bin /etc/mine; hostname; cat /etc/hostname"
+    without, having = (cloud.dvm("ssh", session, "--", look, check=False).stdout.split() for session in sessions)
+    assert "packages-disk" in having and any(word.endswith("/lvm") for word in having)
+    assert "packages-disk" not in without and not any(word.endswith("/lvm") for word in without)
+    for words, session in ((without, sessions[0]), (having, sessions[1])):
+        assert "mine" in words and "/etc/mine" in words, "it can be written to as ever"
+        assert words[-2:] == [session, session]
 
 
 def test_they_share_no_secret(warm):
