@@ -9,12 +9,16 @@
 #include "adopted.h"
 #include "clock.h"
 #include "domain_xml.h"
+#include "emulator_ram.h"
 #include "emulator_user.h"
 #include "libvirt_domain.h"
+#include "log.h"
 #include "parse.h"
 #include "save_image.h"
 #include "unix.h"
 
+/* Where libvirt that runs as root keeps its pid files. */
+#define EMULATOR_RUN_FOLDER "/run/libvirt/qemu"
 #define POLL_MS 50
 #define FORCED_PATIENCE_MS 5000
 
@@ -79,20 +83,28 @@ int libvirt_dvm_shape(struct hypervisor *hv, const struct dvm_spec *spec, char *
 }
 
 /* The domain as it was when its memory was saved, under the name of this one. */
-static int domain_restore(virConnectPtr conn, struct libvirt_link *l, const struct dvm_spec *spec,
+static int domain_restore(struct hypervisor *hv, virConnectPtr conn, const struct dvm_spec *spec,
 			  const char *xml, struct fault *fault)
 {
-	unsigned flags = spec->paused ? VIR_DOMAIN_SAVE_PAUSED : VIR_DOMAIN_SAVE_RUNNING;
+	char name[sizeof(DVM_DOMAIN_PREFIX) + DVM_SESSION_MAX];
 	int r = save_image_set_domain(spec->memory, xml);
 
 	if (r < 0) {
 		return fault_set(fault, FAULT_HYPERVISOR_FAILED,
 				 "The debug VM's memory image cannot be used: %s", strerror(-r));
 	}
-	if (virDomainRestoreFlags(conn, spec->memory, NULL, flags) < 0) {
-		return libvirt_link_fault(l, fault, "start the debug VM from its memory image");
+	if (virDomainRestoreFlags(conn, spec->memory, NULL, VIR_DOMAIN_SAVE_PAUSED) < 0) {
+		return libvirt_link_fault(libvirt_link_of(hv), fault,
+					  "start the debug VM from its memory image");
 	}
-	return 0;
+	snprintf(name, sizeof(name), DVM_DOMAIN_PREFIX "%s", spec->session);
+	/* The emulator touched every page when it read the image. Where libvirt is the user's own,
+	 * its folder is another one, and the memory stays. */
+	r = emulator_ram_trim(EMULATOR_RUN_FOLDER, name, (uint64_t)spec->memory_mib << 20);
+	if (r < 0) {
+		log_debug("%s: its memory stays as it is: %s", name, strerror(-r));
+	}
+	return spec->paused ? 0 : libvirt_dvm_resume(hv, spec->session, fault);
 }
 
 int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault)
@@ -127,7 +139,7 @@ int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struc
 		return fault_set(fault, FAULT_INTERNAL, "Out of memory");
 	}
 	if (spec->memory) {
-		return domain_restore(conn, libvirt_link_of(hv), spec, xml, fault);
+		return domain_restore(hv, conn, spec, xml, fault);
 	}
 	domain = virDomainCreateXML(conn, xml, 0);
 	if (!domain) {

@@ -68,12 +68,12 @@ def test_sessions_took_them(warm):
 
 def test_stacks_are_laid_over_the_one_that_asked(warm):
     cloud, _, sessions = warm
-    look = "ls /usr/share/dvm; command -v lvm; touch /usr/local/bin/mine /etc/mine && ls /usr/local/bin /etc/mine; hostname; cat /etc/hostname"
+    look = "ls /usr/share/dvm; command -v lvm; touch /usr/bin/mine /etc/mine && ls /usr/bin/mine /etc/mine; hostname; cat /etc/hostname"
     without, having = (cloud.dvm("ssh", session, "--", look, check=False).stdout.split() for session in sessions)
     assert "packages-disk" in having and any(word.endswith("/lvm") for word in having)
     assert "packages-disk" not in without and not any(word.endswith("/lvm") for word in without)
     for words, session in ((without, sessions[0]), (having, sessions[1])):
-        assert "mine" in words and "/etc/mine" in words, "it can be written to as ever"
+        assert "/usr/bin/mine" in words and "/etc/mine" in words, "it can be written to as ever"
         assert words[-2:] == [session, session]
 
 
