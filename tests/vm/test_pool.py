@@ -9,7 +9,7 @@ import time
 
 import pytest
 import targets
-from dvmtest import Cloud, wait_for
+from dvmtest import Cloud, run, wait_for
 
 CONFIG = "[dvm]\npool-min = 2\npool-max = 2\npool-refill = 1\n"
 
@@ -24,11 +24,18 @@ def emulators():
     return found
 
 
-def waiting(n=2):
+def ready(cloud):
+    """How many dvm itself counts."""
+    metrics = run("curl", "-sS", "--unix-socket", cloud.state / "run/api.sock", "http://dvm/metrics").stdout
+    found = re.search(r'^dvm_pool_members\{what="ready"\} (\d+)$', metrics, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def waiting(cloud, n=2):
     def there():
         paused = targets.virsh("list", "--name", "--state-paused").split()
         names = {name: uid for name, uid in emulators().items() if f"dvm-{name}" in paused and name.startswith("p-")}
-        return len(names) == n and names
+        return len(names) == n and ready(cloud) == n and names
     return wait_for(there, f"{n} to wait", 120)
 
 
@@ -40,15 +47,15 @@ def warm(cloud, images):
         up = stack.enter_context(Cloud(uri=targets.URI, images=images, config=CONFIG))
         for path in made:
             shutil.copy(path, up.state / "memory")
-        before = waiting()
+        before = waiting(up)
         vms = [stack.enter_context(targets.Tiny(up, name, disk=False)) for name in ("warm-1", "warm-2")]
         sessions = [up.json("debug", vms[0].name)["session"], up.json("debug", vms[1].name, "--stack", "disk")["session"]]
         yield up, before, sessions
-        after = waiting()
+        after = waiting(up)
         for session in sessions:
             up.dvm("session", "end", session)
         assert not set(emulators()) & set(before), "whoever was in a session is gone with it"
-        assert set(waiting()) == set(after)
+        assert set(waiting(up)) == set(after)
     assert not [name for name in emulators() if name.startswith("p-")], "they end with their dvm"
 
 
@@ -63,7 +70,7 @@ def test_sessions_took_them(warm):
         assert "A debug VM that was waiting goes on" in cloud.dvm("session", "timeline", session).stdout
     running = {name: uid for name, uid in emulators().items() if name in before}
     assert running == before, "the same processes, which are the sessions' now"
-    assert not set(waiting()) & set(before), "others have their places"
+    assert not set(waiting(cloud)) & set(before), "others have their places"
 
 
 def test_stacks_are_laid_over_the_one_that_asked(warm):
@@ -89,9 +96,9 @@ def test_they_share_no_secret(warm):
 
 def test_they_are_the_sessions_after_a_death_of_the_hosts_program(warm):
     cloud, before, sessions = warm
-    others = waiting()
+    others = waiting(cloud)
     cloud.kill("dvm-hostd")
-    wait_for(lambda: len(set(waiting()) - set(others)) == 2, "those of before to be replaced", 60)
+    wait_for(lambda: len(set(waiting(cloud)) - set(others)) == 2, "those of before to be replaced", 60)
     for session in sessions:
         assert cloud.json("session", "show", session)["state"] == "ready"
         assert cloud.dvm("ssh", session, "--", "id -u").stdout.strip() == "0"
