@@ -209,8 +209,9 @@ static void uevents_ready(struct source *s, uint32_t events)
 	}
 	if (changed) {
 		disks_scan(d);
-		stacks_scan(&d->agent->stacks);
-		identity_stacks_changed(&d->agent->identity);
+		if (stacks_scan(&d->agent->stacks)) {
+			identity_stacks_changed(&d->agent->identity);
+		}
 	}
 }
 

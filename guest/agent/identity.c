@@ -74,8 +74,19 @@ void identity_ssh_state(struct identity *id, bool up, const char *failure)
 	identity_tell_ready(id);
 }
 
+static void identity_tell_stacks(struct identity *id)
+{
+	const char *name;
+	size_t it = 0;
+
+	while ((name = stacks_there(&id->agent->stacks, &it))) {
+		identity_tell(id, "stack", name);
+	}
+}
+
 void identity_stacks_changed(struct identity *id)
 {
+	identity_tell_stacks(id);
 	identity_tell_ready(id);
 }
 
@@ -165,7 +176,7 @@ static void identity_apply_take(struct identity *id, struct config *c)
 		id->configured = true;
 	}
 	agent_identity_changed(id->agent);
-	identity_tell_ready(id);
+	identity_stacks_changed(id);
 }
 
 static void on_data(struct chan *c, const uint8_t *p, size_t len)

@@ -61,11 +61,11 @@ static struct stack *stack_find(struct stacks *s, const char *name)
 	return NULL;
 }
 
-static void stack_know(struct stacks *s, const char *name, bool mounted)
+static void stack_know(struct stacks *s, const char *name, enum stack_state state)
 {
 	if (s->n < CONFIG_STACKS_MAX) {
 		strcpy(s->known[s->n].name, name);
-		s->known[s->n++].mounted = mounted;
+		s->known[s->n++].state = state;
 	}
 }
 
@@ -157,7 +157,7 @@ static int overlay_options(struct stacks *s, const char *directory, struct buf *
 	for (size_t i = 0; r == 0 && i < s->n; i++) {
 		_cleanup_free_ char *path = strf(MOUNTS "/%s/%s", s->known[i].name, directory);
 
-		if (s->known[i].mounted && path && has_directory(path)) {
+		if (s->known[i].state == STACK_MOUNTED && path && has_directory(path)) {
 			r = buf_printf(out, "%s%s", comma, path);
 			comma = ":";
 			n++;
@@ -227,14 +227,12 @@ static void lay_over(struct stacks *s)
 	}
 }
 
-void stacks_scan(struct stacks *s)
+bool stacks_scan(struct stacks *s)
 {
 	const struct config *c = &s->agent->identity.config;
-	bool changed = false;
+	bool apply = s->agent->options.apply, changed = false;
+	size_t before = s->n;
 
-	if (!s->agent->options.apply) {
-		return;
-	}
 	for (size_t i = 0; i < c->n_stacks; i++) {
 		const char *name = c->stacks[i];
 		_cleanup_free_ char *device = NULL;
@@ -243,12 +241,12 @@ void stacks_scan(struct stacks *s)
 		if (stack_find(s, name)) {
 			continue;
 		}
-		if (is_in_root(name)) {
-			stack_know(s, name, false);
+		if (!apply || is_in_root(name)) {
+			stack_know(s, name, STACK_IN_ROOT);
 			continue;
 		}
 		if (mounts_say(MOUNTS "/", name, ' ')) {
-			stack_know(s, name, true);
+			stack_know(s, name, STACK_MOUNTED);
 			continue;
 		}
 		device = device_of(name);
@@ -260,22 +258,35 @@ void stacks_scan(struct stacks *s)
 			/* A stack less: what is there still gives a shell to say so. */
 			log_err("stack %s: %s", name, strerror(-r));
 		}
-		stack_know(s, name, r == 0);
+		stack_know(s, name, r == 0 ? STACK_MOUNTED : STACK_FAILED);
 		changed |= r == 0;
 	}
 	if (changed) {
 		lay_over(s);
 	}
+	return s->n != before;
 }
 
 bool stacks_complete(const struct stacks *s)
 {
 	const struct config *c = &s->agent->identity.config;
 
-	for (size_t i = 0; s->agent->options.apply && i < c->n_stacks; i++) {
+	for (size_t i = 0; i < c->n_stacks; i++) {
 		if (!stack_find((struct stacks *)s, c->stacks[i])) {
 			return false;
 		}
 	}
 	return true;
+}
+
+const char *stacks_there(const struct stacks *s, size_t *it)
+{
+	while (*it < s->n) {
+		const struct stack *stack = &s->known[(*it)++];
+
+		if (stack->state != STACK_FAILED) {
+			return stack->name;
+		}
+	}
+	return NULL;
 }

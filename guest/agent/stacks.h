@@ -8,9 +8,11 @@
 
 struct agent;
 
+enum stack_state { STACK_IN_ROOT, STACK_MOUNTED, STACK_FAILED };
+
 struct stack {
 	char name[CONFIG_NAME_MAX];
-	bool mounted; /* by us; else init did, or it cannot be */
+	enum stack_state state;
 };
 
 struct stacks {
@@ -21,7 +23,9 @@ struct stacks {
 };
 
 void stacks_init(struct stacks *s, struct agent *a);
-/* Lays those over that the configuration names and whose disk is there. */
-void stacks_scan(struct stacks *s);
+/* Lays those over that the configuration names and whose disk is there. True if there were any. */
+bool stacks_scan(struct stacks *s);
 /* Whether nothing is waited for any more. */
 bool stacks_complete(const struct stacks *s);
+/* Those that are there, one after the other; NULL after the last. */
+const char *stacks_there(const struct stacks *s, size_t *it);

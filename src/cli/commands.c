@@ -10,7 +10,7 @@ const struct command_group command_groups[] = {
 	{ "VMs", GROUP(&cmd_vm_list, &cmd_vm_show, &cmd_vm_domains, &cmd_vm_adopt, &cmd_vm_set,
 		       &cmd_vm_release) },
 	{ "Sessions", GROUP(&cmd_session_list, &cmd_session_show, &cmd_session_timeline,
-			    &cmd_session_renew, &cmd_session_end) },
+			    &cmd_session_renew, &cmd_session_end, &cmd_stack_add) },
 	{ "Disks", GROUP(&cmd_disk_attach, &cmd_disk_detach, &cmd_disk_list) },
 	{ "Memory", GROUP(&cmd_memory_attach, &cmd_memory_detach, &cmd_memory_list) },
 	{ "Ports", GROUP(&cmd_port_attach, &cmd_port_detach, &cmd_port_list) },

@@ -43,6 +43,7 @@ extern const struct command cmd_screenshot;
 extern const struct command cmd_session_end;
 extern const struct command cmd_session_list;
 extern const struct command cmd_session_renew;
+extern const struct command cmd_stack_add;
 extern const struct command cmd_session_show;
 extern const struct command cmd_session_timeline;
 extern const struct command cmd_ssh;

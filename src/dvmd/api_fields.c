@@ -95,6 +95,11 @@ const struct field session_renew_fields[] = {
 	{ 0 },
 };
 
+const struct field stack_add_fields[] = {
+	{ .name = "name", .type = FIELD_NAME, .required = true, .offset = offsetof(struct body_stack_add, name) },
+	{ 0 },
+};
+
 const struct field attach_fields[] = {
 	{ .name = "vm", .type = FIELD_STRING, .min = 1, .max = REF_MAX, .offset = offsetof(struct body_attach, vm) },
 	{ .name = "kind", .type = FIELD_CHOICE, .required = true, .choices = api_later_kinds,

@@ -44,6 +44,9 @@ struct body_session_start {
 struct body_session_renew {
 	int64_t lease_s; /* 0: as at the start */
 };
+struct body_stack_add {
+	const char *name;
+};
 struct body_attach {
 	const char *vm;
 	int kind; /* index into api_later_kinds */
@@ -77,6 +80,7 @@ union api_body {
 	struct body_stream_open stream_open;
 	struct body_session_start session_start;
 	struct body_session_renew session_renew;
+	struct body_stack_add stack_add;
 	struct body_attach attach;
 	struct body_token_make token_make;
 	struct body_key_add key_add;
@@ -110,6 +114,7 @@ extern const struct field vm_stream_open_fields[];
 extern const struct field session_stream_open_fields[];
 extern const struct field session_start_fields[];
 extern const struct field session_renew_fields[];
+extern const struct field stack_add_fields[];
 extern const struct field attach_fields[];
 extern const struct field token_make_fields[];
 extern const struct field key_add_fields[];

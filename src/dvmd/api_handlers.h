@@ -28,6 +28,7 @@ void api_session_get(struct api_call *c);
 void api_session_start(struct api_call *c);
 void api_session_end(struct api_call *c);
 void api_session_renew(struct api_call *c);
+void api_stack_add(struct api_call *c);
 void api_session_timeline(struct api_call *c);
 
 /* api_attachment.c */

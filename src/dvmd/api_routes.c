@@ -31,6 +31,7 @@ const struct api_route api_routes[] = {
 	{ "DELETE", "/v1/sessions/{session}", "session.end", api_session_end, no_query, NULL, 0 },
 	{ "POST", "/v1/sessions/{session}/renew", "session.renew", api_session_renew, no_query, session_renew_fields,
 	  API_BODY_OPTIONAL },
+	{ "POST", "/v1/sessions/{session}/stacks", "session.stack", api_stack_add, no_query, stack_add_fields, 0 },
 	{ "GET", "/v1/sessions/{session}/timeline", NULL, api_session_timeline, seq_query, NULL, 0 },
 	{ "POST", "/v1/sessions/{session}/streams", "stream.open", api_session_stream, no_query,
 	  session_stream_open_fields, API_SECRET },

@@ -96,3 +96,13 @@ void api_session_timeline(struct api_call *c)
 
 	api_answer_take(c, 200, r, answer, &fault);
 }
+
+static void on_stack_added(const json_t *result, const struct fault *fault, void *user)
+{
+	api_answer(user, 200, result, fault);
+}
+
+void api_stack_add(struct api_call *c)
+{
+	session_stack_add(c->d, &c->who, c->params[0], c->body.stack_add.name, on_stack_added, c);
+}

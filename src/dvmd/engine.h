@@ -45,3 +45,5 @@ void engine_vm_changed(struct engine *e, const struct vm_row *vm);
 void engine_host_up(struct engine *e);
 void engine_host_down(struct engine *e);
 void engine_notice(struct engine *e, const char *method, json_t *params);
+/* The agent's configuration of PROTOCOL.host. NULL on no memory. */
+json_t *agent_config(struct dvmd *d, const struct session_row *row);

@@ -60,8 +60,6 @@ void run_fence(struct run *run, const char *vm, run_answer_fn fn, const char *ar
 
 /* One step of the run's action. */
 void run_act(struct run *run, const struct session_row *row);
-/* The agent's configuration of PROTOCOL.host. NULL on no memory. */
-json_t *agent_config(struct dvmd *d, const struct session_row *row);
 /* Commits the row with its event and tells who watches it. */
 int attachment_commit(struct engine *e, const struct session_row *session,
 		      const struct attachment_row *a, struct fault *fault);

@@ -3,17 +3,23 @@
 #include "session_ops.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "access.h"
+#include "cleanup.h"
 #include "clock.h"
 #include "engine.h"
 #include "events.h"
+#include "host_link.h"
 #include "later.h"
 #include "log.h"
 #include "parse.h"
 #include "session_lease.h"
 #include "view.h"
+
+/* It waits for the D-VM, which takes 15 s at most. */
+#define STACK_TIMEOUT (30 * USEC_PER_SEC)
 
 static int no_memory(struct fault *fault)
 {
@@ -448,6 +454,127 @@ static int check_ready(const struct session_row *row, struct fault *fault)
 				 session_state_name(row->state));
 	}
 	return r;
+}
+
+struct stack_request {
+	struct dvmd *d;
+	struct principal who;
+	char session[ID_MAX], stack[ID_MAX];
+	ops_reply_fn fn;
+	void *user;
+};
+
+static bool has_stack(const struct session_row *row, const char *stack)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(row->stacks, i, name)
+	{
+		if (strcmp(json_string_value(name), stack) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static int record_stack(struct stack_request *q, struct session_row *row, struct fault *fault)
+{
+	_cleanup_(store_tx_end) struct store_tx tx = { 0 };
+	struct dvmd *d = q->d;
+	_cleanup_free_ char *detail = strf("Stack %s was added", q->stack);
+	int r;
+
+	if (!detail || json_array_append_new(row->stacks, json_string(q->stack)) < 0) {
+		return no_memory(fault);
+	}
+	r = store_tx_begin(&tx, d->store, fault);
+	if (r == 0) {
+		r = store_session_update(d->store, row, fault);
+	}
+	if (r == 0) {
+		r = events_add(d->events, "session.progress", row->id, NULL, row->project,
+			       json_pack("{s:s,s:s}", "step", "stack", "detail", detail), fault);
+	}
+	if (r == 0) {
+		r = audit_add(d->events, &q->who, row->project, row->id, "session.stack", row->id,
+			      q->stack, FAULT_NONE, fault);
+	}
+	if (r == 0) {
+		r = store_tx_commit(&tx, fault);
+	}
+	if (r == 0) {
+		events_committed(d->events);
+	}
+	return r;
+}
+
+static void stack_added(const json_t *result, const struct fault *refused, void *user)
+{
+	struct stack_request *q = user;
+	_cleanup_(json_decrefp) json_t *view = NULL;
+	struct session_row row;
+	struct fault fault;
+	int r = refused ? -EREMOTEIO : store_session_get(q->d->store, q->session, &row, &fault);
+
+	if (r == 0) {
+		r = check_alive(&row, &fault);
+		if (r == 0 && !has_stack(&row, q->stack)) {
+			r = record_stack(q, &row, &fault);
+		}
+		session_row_fini(&row);
+	}
+	if (r == 0) {
+		r = session_get(q->d, &q->who, q->session, &view, &fault);
+	}
+	q->fn(view, r == 0 ? NULL : refused ? refused : &fault, q->user);
+	free(q);
+}
+
+static int stack_ask(struct stack_request *q, struct session_row *row, struct fault *fault)
+{
+	struct dvmd *d = q->d;
+	json_t *agent;
+
+	if (json_array_size(row->stacks) >= SESSION_STACKS_MAX && !has_stack(row, q->stack)) {
+		return fault_set(fault, FAULT_QUOTA, "A session has at most %d stacks",
+				 SESSION_STACKS_MAX);
+	}
+	if (!has_stack(row, q->stack)) {
+		json_array_append_new(row->stacks, json_string(q->stack));
+	}
+	agent = agent_config(d, row);
+	host_link_call(d->host, "dvm.stack",
+		       json_pack("{s:s,s:s,s:o}", "session", q->session, "stack", q->stack, "agent",
+				 agent),
+		       STACK_TIMEOUT, stack_added, q);
+	return 0;
+}
+
+void session_stack_add(struct dvmd *d, const struct principal *p, const char *id, const char *stack,
+		       ops_reply_fn fn, void *user)
+{
+	struct stack_request *q = calloc(1, sizeof(*q));
+	struct session_row row;
+	struct fault fault;
+	int r = q ? access_session(d, p, id, RIGHT_VIEW | RIGHT_DEBUG, true, "session.stack", &row,
+				   &fault)
+		  : no_memory(&fault);
+
+	if (r == 0) {
+		*q = (struct stack_request){ .d = d, .who = *p, .fn = fn, .user = user };
+		snprintf(q->session, sizeof(q->session), "%s", row.id);
+		snprintf(q->stack, sizeof(q->stack), "%s", stack);
+		r = check_ready(&row, &fault);
+		if (r == 0) {
+			r = stack_ask(q, &row, &fault);
+		}
+		session_row_fini(&row);
+	}
+	if (r < 0) {
+		free(q);
+		later_fault(d->event, &fault, fn, user);
+	}
 }
 
 void session_attach(struct dvmd *d, const struct principal *p, const char *id,

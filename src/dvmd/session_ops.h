@@ -63,6 +63,11 @@ void session_attach(struct dvmd *d, const struct principal *p, const char *id,
 void session_detach(struct dvmd *d, const struct principal *p, const char *id,
 		    const char *attachment, ops_reply_fn fn, void *user);
 
+/* A stack of the session's image for its D-VM, which runs. The callback comes with the session when
+ * it is there. One that is there already: the same. */
+void session_stack_add(struct dvmd *d, const struct principal *p, const char *id, const char *stack,
+		       ops_reply_fn fn, void *user);
+
 /* {"items":[events of one session, oldest first],"next":seq of the last or null}. */
 int session_timeline(struct dvmd *d, const struct principal *p, const char *id, unsigned limit,
 		     uint64_t after, json_t **ret, struct fault *fault) _must_check_;

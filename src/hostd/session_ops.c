@@ -2,9 +2,11 @@
 /* dvm.*, session.* and attach.console: what a session is to be is written down, then made so. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "boots.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "dvm.h"
 #include "dvm_plan.h"
 #include "dvm_uid.h"
@@ -18,6 +20,9 @@
 #include "session_link.h"
 
 #define BOOT_TIMEOUT_MAX_MS 600000
+/* The D-VM finds and mounts a disk in less than a second, where it is not busy. */
+#define STACK_MAX (15 * USEC_PER_SEC)
+#define STACK_POLL (50 * USEC_PER_MSEC)
 
 /* --- dvm.ensure
  * ------------------------------------------------------------------------------------------ */
@@ -168,6 +173,80 @@ static int dvm_config(struct op *op)
 	}
 	return relay_call(op->hostd, session, "agent.config", session_agent_config(session, state),
 			  -1, -1, NULL, &op->fault);
+}
+
+/* When the D-VM's agent says that the stack is there. */
+static int wait_for_stack(struct hostd *h, const char *session, const char *stack,
+			  struct fault *fault)
+{
+	usec_t until = clock_monotonic() + STACK_MAX;
+
+	do {
+		json_auto_t *status = NULL;
+		const json_t *name;
+		size_t i;
+
+		if (relay_call(h, session, "status", NULL, -1, -1, &status, fault) < 0) {
+			return -EREMOTEIO;
+		}
+		json_array_foreach(json_object_get(status, "stacks"), i, name)
+		{
+			if (strcmp(json_string_value(name), stack) == 0) {
+				return 0;
+			}
+		}
+		usleep(STACK_POLL);
+	} while (clock_monotonic() < until);
+	return fault_set(fault, FAULT_DVM_TIMEOUT, "The debug VM did not take the stack");
+}
+
+/* In session.json first: a D-VM that is asked for it has it, or gets it when asked again. */
+static int dvm_stack(struct op *op)
+{
+	struct hostd *h = op->hostd;
+	const char *session = op_string(op, "session", session_id_valid);
+	const char *stack = op_string(op, "stack", name_valid);
+	json_t *agent = json_object_get(op->params, "agent");
+	_cleanup_(dvm_plan_fini) struct dvm_plan plan = { 0 };
+	json_auto_t *state = NULL, *only = NULL;
+	int r;
+
+	if (!session || !stack) {
+		return -EREMOTEIO;
+	}
+	if (!json_is_object(agent)) {
+		return fault_set(&op->fault, FAULT_BAD_VALUE, "\"agent\" is missing or malformed");
+	}
+	r = session_load(h, session, &state, &op->fault);
+	if (r < 0) {
+		return r;
+	}
+	only = json_pack("{sOs[s]sisi}", "image", json_object_get(state, "image"), "stacks", stack,
+			 "memory_mib", 0, "vcpus", 1);
+	r = only ? dvm_plan(h, only, &plan, &op->fault) : op_no_memory(op);
+	if (r == 0 && !plan.image.stacks_plugged) {
+		r = fault_set(&op->fault, FAULT_NOT_SUPPORTED,
+			      "The session's D-VM image takes no stacks while it runs");
+	}
+	if (r < 0) {
+		return r;
+	}
+	json_object_set(state, "agent", agent);
+	r = session_save(h, session, state, &op->fault);
+	if (r == 0) {
+		r = op_failpoint(&op->fault, "hostd.stack.recorded");
+	}
+	if (r == 0 && plan.spec.n_layers > 1) {
+		r = dvm_layer_attach(h, session, &plan.spec.layers[1], &op->fault);
+	}
+	if (r == 0) {
+		r = op_failpoint(&op->fault, "hostd.stack.attached");
+	}
+	if (r == 0) {
+		r = relay_call(h, session, "agent.config", session_agent_config(session, state), -1,
+			       -1, NULL, &op->fault);
+	}
+	return r < 0 ? r : wait_for_stack(h, session, stack, &op->fault);
 }
 
 static bool console_mode_valid(const char *s)
@@ -431,6 +510,7 @@ static int session_list(struct op *op)
 const struct op_method session_methods[] = {
 	{ .name = "dvm.ensure", .key = "session", .run = dvm_ensure, .finish = dvm_ensure_finish },
 	{ .name = "dvm.config", .key = "session", .run = dvm_config },
+	{ .name = "dvm.stack", .key = "session", .run = dvm_stack },
 	{ .name = "attach.console", .key = "session", .run = attach_console },
 	{ .name = "attach.vnc", .key = "session", .run = attach_vnc },
 	{ .name = "attach.gdb", .key = "session", .run = attach_gdb },

@@ -27,6 +27,8 @@
 #define AGENT_CHANNELS_MAX 48
 #define HOST_KEY_MAX 1024
 #define FAILED_MAX 200
+#define STACKS_MAX 16
+#define STACK_NAME_MAX 63
 
 struct agent {
 	struct relay *relay;
@@ -40,6 +42,8 @@ struct agent {
 	bool ready;
 	char host_key[HOST_KEY_MAX + 1];
 	char failed[FAILED_MAX + 1];
+	char stacks[STACKS_MAX][STACK_NAME_MAX + 1];
+	size_t n_stacks;
 };
 
 /* The one place where the agent comes up or goes down. */
@@ -100,6 +104,18 @@ static void on_failed(struct agent *a, const char *text)
 	control_notify(a->relay->control, "agent.failed", json_pack("{s:s}", "text", a->failed));
 }
 
+static void on_stack(struct agent *a, const char *name)
+{
+	for (size_t i = 0; i < a->n_stacks; i++) {
+		if (strcmp(a->stacks[i], name) == 0) {
+			return;
+		}
+	}
+	if (a->n_stacks < STACKS_MAX && strlen(name) <= STACK_NAME_MAX && name_valid(name)) {
+		strcpy(a->stacks[a->n_stacks++], name);
+	}
+}
+
 /* Lines that it does not know are left to later versions. */
 static void on_line(struct agent *a, const char *line)
 {
@@ -113,6 +129,8 @@ static void on_line(struct agent *a, const char *line)
 		ready_set(a, true);
 	} else if (strncmp(line, "failed ", 7) == 0) {
 		on_failed(a, line + 7);
+	} else if (strncmp(line, "stack ", 6) == 0) {
+		on_stack(a, line + 6);
 	}
 }
 
@@ -161,6 +179,7 @@ static void on_closed(struct channel *c, const char *reason)
 	buf_clear(&a->in);
 	buf_clear(&a->out);
 	a->opened = a->stale = a->version_known = false;
+	a->n_stacks = 0;
 	ready_set(a, false);
 	/* An agent that closes this channel alone has to begin again. */
 	if (tunnel_link_is_up(link_conn_link(a->conn))) {
@@ -330,4 +349,9 @@ const char *agent_host_key(const struct agent *a)
 const char *agent_failed(const struct agent *a)
 {
 	return a && *a->failed ? a->failed : NULL;
+}
+
+const char *agent_stack(const struct agent *a, size_t i)
+{
+	return a && i < a->n_stacks ? a->stacks[i] : NULL;
 }

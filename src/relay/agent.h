@@ -26,3 +26,5 @@ const char *agent_state(const struct agent *a);
 const char *agent_host_key(const struct agent *a);
 /* Why the D-VM will never be ready, in its own words; NULL if it did not say so. */
 const char *agent_failed(const struct agent *a);
+/* The stacks that it says are there; NULL after the last. */
+const char *agent_stack(const struct agent *a, size_t i);

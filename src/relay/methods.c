@@ -153,20 +153,32 @@ static json_t *status_records(const struct relay *relay)
 	return list;
 }
 
+static json_t *status_stacks(const struct relay *r)
+{
+	json_t *list = json_array();
+	const char *name;
+
+	for (size_t i = 0; (name = agent_stack(r->agent, i)); i++) {
+		json_array_append_new(list, json_string(name));
+	}
+	return list;
+}
+
 static int method_status(struct method_call *c)
 {
 	const struct relay *r = c->relay;
 
-	c->result = json_pack(
-		"{s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:I, s:b, s:b, s:I, s:o, s:o, s:o, s:I, s:I}",
-		"name", r->name, "pid", (json_int_t)getpid(), "hub", status_hub(r), "history",
-		history_status(r->history), "agent", agent_state(r->agent), "host_key",
-		text_or_null(agent_host_key(r->agent)), "failed",
-		text_or_null(agent_failed(r->agent)), "displays", (json_int_t)r->n_displays, "gdb",
-		gdb_is_on(r), "stopped", gdb_is_stopped(r), "gdbs", (json_int_t)gdb_count(r),
-		"upstreams", status_upstreams(r), "records", status_records(r), "ports",
-		raw_ports_status(r), "pipes", (json_int_t)pipes_count(r), "grants",
-		(json_int_t)grants_count(&r->grants, clock_monotonic()));
+	c->result = json_pack("{s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:b, s:b, s:I, s:o, "
+			      "s:o, s:o, s:I, s:I}",
+			      "name", r->name, "pid", (json_int_t)getpid(), "hub", status_hub(r),
+			      "history", history_status(r->history), "agent", agent_state(r->agent),
+			      "host_key", text_or_null(agent_host_key(r->agent)), "failed",
+			      text_or_null(agent_failed(r->agent)), "stacks", status_stacks(r),
+			      "displays", (json_int_t)r->n_displays, "gdb", gdb_is_on(r), "stopped",
+			      gdb_is_stopped(r), "gdbs", (json_int_t)gdb_count(r), "upstreams",
+			      status_upstreams(r), "records", status_records(r), "ports",
+			      raw_ports_status(r), "pipes", (json_int_t)pipes_count(r), "grants",
+			      (json_int_t)grants_count(&r->grants, clock_monotonic()));
 	return c->result ? 0 : -ENOMEM;
 }
 

@@ -194,17 +194,22 @@ int store_session_list(struct store *s, const struct session_filter *filter, uns
 
 int store_session_update(struct store *s, const struct session_row *row, struct fault *fault)
 {
+	_cleanup_free_ char *stacks = store_json_text(row->stacks);
+
+	if (!stacks) {
+		return store_no_memory(fault);
+	}
 	return store_change(
 		s, true, fault,
 		"UPDATE sessions SET state = $2, state_at = $3, image = $4, host_key = $5, "
 		"lease_length = $6, lease_expires = $7, lease_warned = $8, ready_at = $9, "
 		"ended = $10, fault_code = $11, fault_message = $12, fault_hint = $13, "
-		"end_reason = $14 WHERE id = $1",
+		"end_reason = $14, stacks = $15 WHERE id = $1",
 		TEXT(row->id), TEXT(session_state_name(row->state)), NUMBER(row->state_at),
 		TEXT(row->image), TEXT(row->host_key), NUMBER(row->lease_length),
 		NUMBER(row->lease_expires), NUMBER(row->lease_warned), NUMBER(row->ready_at),
 		NUMBER(row->ended), TEXT(fault_column(&row->fault)), TEXT(row->fault.message),
-		TEXT(row->fault.hint), TEXT(row->end_reason));
+		TEXT(row->fault.hint), TEXT(row->end_reason), TEXT(stacks));
 }
 
 static int decode_number(const struct store_cursor *row, void *ret)

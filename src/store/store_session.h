@@ -49,7 +49,8 @@ int store_session_get(struct store *s, const char *id, struct session_row *ret,
 int store_session_list(struct store *s, const struct session_filter *filter, unsigned limit,
 		       const char *after, struct session_row **ret, size_t *ret_n,
 		       struct fault *fault) _must_check_;
-/* Everything that can change in a row: state, image, host_key, lease, times, fault, end_reason. */
+/* Everything that can change in a row: state, image, stacks, host_key, lease, times, fault,
+ * end_reason. */
 int store_session_update(struct store *s, const struct session_row *row,
 			 struct fault *fault) _must_check_;
 /* Sessions that are not over. */

@@ -14,9 +14,9 @@ static const struct field *const bodies[] = {
 	vm_adopt_fields,       vm_action_fields,
 	vm_stream_open_fields, session_stream_open_fields,
 	session_start_fields,  session_renew_fields,
-	attach_fields,	       token_make_fields,
-	user_make_fields,      project_make_fields,
-	member_set_fields,
+	stack_add_fields,      attach_fields,
+	token_make_fields,     user_make_fields,
+	project_make_fields,   member_set_fields,
 };
 static const struct field *const queries[] = {
 	no_query,	    page_query,	 seq_query,   vm_list_query,

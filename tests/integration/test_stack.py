@@ -168,3 +168,14 @@ def test_killed(stack, where, program):
         wait_for(lambda: stack.host.session(session)["relay"], what="the relay")
     row = stack.finish(session)
     assert row["state"] == "ended", row["fault"]
+
+
+def test_a_stack_for_a_session_that_runs(stack):
+    session = stack.dvmd.create("patient")
+    stack.dvmd.wait_state(session, "ready")
+    path = f"/v1/sessions/{session}/stacks"
+    assert stack.dvmd.ask("POST", path, {"name": "disk"})["stacks"] == ["disk"]
+    assert stack.dvmd.ask("POST", path, {"name": "disk"})["stacks"] == ["disk"], "it is there already"
+    events = stack.dvmd.ask("GET", f"/v1/sessions/{session}/timeline")["items"]
+    assert [e["data"]["detail"] for e in events if e["data"].get("step") == "stack"] == ["Stack disk was added"]
+    stack.finish(session)

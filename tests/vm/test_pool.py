@@ -103,3 +103,11 @@ def test_they_are_the_sessions_after_a_death_of_the_hosts_program(warm):
         assert cloud.json("session", "show", session)["state"] == "ready"
         assert cloud.dvm("ssh", session, "--", "id -u").stdout.strip() == "0"
     assert set(before) <= set(emulators())
+
+
+def test_a_stack_is_added_while_it_runs(warm):
+    cloud, _, sessions = warm
+    assert cloud.dvm("ssh", sessions[0], "--", "lvm version", check=False).returncode != 0
+    assert "disk is in the D-VM" in cloud.dvm("stack", "add", sessions[0], "disk").stdout
+    assert "LVM" in cloud.dvm("ssh", sessions[0], "--", "lvm version; ls /usr/bin/mine /etc/mine").stdout
+    assert cloud.json("session", "show", sessions[0])["stacks"] == ["disk"]
