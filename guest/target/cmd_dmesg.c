@@ -89,6 +89,27 @@ static int print_log(struct kernel *k, struct output *out, uint64_t *from, struc
 	return 0;
 }
 
+/* One look for what is new. A target that is off, or boots, is waited for. */
+static void follow(struct invocation *in, struct output *out, struct kernel **k, uint64_t *from)
+{
+	struct fault fault = { 0 };
+
+	if (*k && kernel_refresh(*k) == 0 && print_log(*k, out, from, &fault) == 0) {
+		return;
+	}
+	*k = kernel_free(*k);
+	if (memory_open(in, k, &fault) < 0) {
+		*k = NULL;
+		return;
+	}
+	/* another kernel's log begins at its beginning */
+	*from = 0;
+	fprintf(stderr, "target: the target was started anew\n");
+	if (print_log(*k, out, from, &fault) < 0) {
+		*k = kernel_free(*k);
+	}
+}
+
 int cmd_dmesg(const struct command *c, struct invocation *in)
 {
 	struct output out = { .json = in->json };
@@ -113,12 +134,7 @@ int cmd_dmesg(const struct command *c, struct invocation *in)
 			break; /* nobody reads any more */
 		}
 		poll(NULL, 0, FOLLOW_MS);
-		r = kernel_refresh(k);
-		if (r < 0) {
-			fault_set(&fault, FAULT_NOT_ATTACHED, "the target's memory has gone");
-			break;
-		}
-		r = print_log(k, &out, &from, &fault);
+		follow(in, &out, &k, &from);
 	}
 	if (r == 0 && out.json && !out.follow) {
 		const char *partial = memory_partial(k);
@@ -127,7 +143,7 @@ int cmd_dmesg(const struct command *c, struct invocation *in)
 		json_dumpf(root, stdout, JSON_INDENT(2));
 		printf("\n");
 		json_decref(root);
-	} else if (r == 0 && memory_partial(k)) {
+	} else if (r == 0 && k && memory_partial(k)) {
 		fflush(stdout);
 		fprintf(stderr, "target: this is not all: %s\n", memory_partial(k));
 	}

@@ -3,26 +3,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "attach_memory.h"
 #include "cleanup.h"
 #include "client.h"
-#include "clock.h"
 #include "disk.h"
 #include "parse.h"
 #include "target.h"
 
-#define APPEAR_TIMEOUT (15 * USEC_PER_SEC)
 #define HEAD_BYTES 4096
-
-static char *memory_path(const char *target)
-{
-	return strf("/dev/target-memory.%s", target);
-}
 
 /* Whether the memory itself can be read now, past what is cached of it: 0, -errno. */
 static int memory_try(const char *path)
@@ -68,23 +61,6 @@ static void status_print(const char *name, const char *path, bool json)
 		      : "cannot be read: the target is off, or has another amount of memory now");
 }
 
-static int wait_for_link(const char *path, struct fault *fault)
-{
-	usec_t until = clock_monotonic() + APPEAR_TIMEOUT;
-
-	while (access(path, F_OK) < 0) {
-		if (clock_monotonic() > until) {
-			fault_set(fault, FAULT_TIMEOUT,
-				  "the memory was plugged in but did not appear here");
-			fault_hint(fault, "`dmesg` may say why; `target memory detach` takes it "
-					  "away again.");
-			return -EREMOTEIO;
-		}
-		poll(NULL, 0, 20);
-	}
-	return 0;
-}
-
 /* "memory attach", "memory detach", "memory status" */
 int cmd_memory(const struct command *c, struct invocation *in)
 {
@@ -103,8 +79,8 @@ int cmd_memory(const struct command *c, struct invocation *in)
 		fault_set(&fault, FAULT_INTERNAL, "no memory");
 		return complain(&fault);
 	}
-	if ((!status && client_verb(line, &text, &fault) < 0) ||
-	    (attach && wait_for_link(path, &fault) < 0)) {
+	if (attach ? memory_attach(name, &fault) < 0
+		   : !status && client_verb(line, &text, &fault) < 0) {
 		return complain(&fault);
 	}
 	if (attach || status) {

@@ -67,8 +67,8 @@ size_t disks_of(const char *target, struct disk disks[DISKS_MAX])
 		_cleanup_free_ char *block = NULL;
 
 		/* live memory is a disk too, but none of the target's */
-		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "memory") == 0 || !real || strncmp(real, "/dev/", 5) != 0 ||
-		    strchr(real + 5, '/')) {
+		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "memory") == 0 || !real ||
+		    strncmp(real, "/dev/", 5) != 0 || strchr(real + 5, '/')) {
 			continue;
 		}
 		/* ports are here too */

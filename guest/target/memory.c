@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "attach_memory.h"
+#include "cleanup.h"
 #include "client.h"
 #include "parse.h"
 
@@ -36,20 +38,22 @@ bool memory_is_here(const struct invocation *in)
 int memory_open(const struct invocation *in, struct kernel **ret, struct fault *ret_fault)
 {
 	char path[4096], name[NAME_BYTES];
+	bool here = device_path(in, path, sizeof(path));
 	int r;
 
-	if (!device_path(in, path, sizeof(path))) {
-		r = fault_set(ret_fault, FAULT_NOT_ATTACHED, "the target's memory is not here");
-		fault_hint(ret_fault,
-			   "`target memory attach` plugs it in; --core FILE reads a dump instead.");
-		return r;
-	}
-	/* a device without a name is the only target's: that one must be meant */
-	if (!in->core && in->name && path[sizeof(DEVICE) - 1] == '\0') {
+	/* a device without a name is the first target's: that one must be meant */
+	if (!in->core && (!here || (in->name && path[sizeof(DEVICE) - 1] == '\0'))) {
+		_cleanup_free_ char *own = NULL;
+
 		r = client_target(in->name, name, ret_fault);
+		if (r == 0) {
+			r = memory_attach(name, ret_fault);
+		}
 		if (r < 0) {
 			return r;
 		}
+		own = memory_path(name);
+		snprintf(path, sizeof(path), "%s", own ? own : DEVICE);
 	}
 	return kernel_open(path, ret, ret_fault);
 }

@@ -8,8 +8,8 @@
 #include "task.h"
 
 /*
- * Opens the file of --core, else the device of the target's live memory that -t names. On failure
- * fills the fault. 0 or -errno.
+ * Opens the file of --core, else the device of the target's live memory that -t names, which is
+ * plugged in where it is not here. On failure fills the fault. 0 or -errno.
  */
 int memory_open(const struct invocation *in, struct kernel **ret,
 		struct fault *ret_fault) _must_check_;

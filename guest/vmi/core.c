@@ -211,6 +211,7 @@ int core_open(const char *path, struct core **ret, struct fault *ret_fault)
 {
 	struct core *c = calloc(1, sizeof(*c));
 	struct stat st;
+	bool live;
 	int r;
 
 	if (!c) {
@@ -233,8 +234,16 @@ int core_open(const char *path, struct core **ret, struct fault *ret_fault)
 		*ret = c;
 		return 0;
 	}
+	live = c->live;
 	core_free(c);
-	if (r == -ENOENT) {
+	if (live && r == -EIO) {
+		fault_set(
+			ret_fault, FAULT_VM_NOT_RUNNING,
+			"the target's memory cannot be read: it is off, or has another amount now");
+		fault_hint(ret_fault,
+			   "`target memory status` shows it; `target memory detach`, then "
+			   "`attach`, gets it anew.");
+	} else if (r == -ENOENT) {
 		fault_set(ret_fault, FAULT_NOT_FOUND, "there is no %.160s", path);
 	} else if (r == -ENOEXEC) {
 		fault_set(ret_fault, FAULT_NOT_SUPPORTED,

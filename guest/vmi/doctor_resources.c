@@ -110,7 +110,7 @@ void doctor_check_file_systems(struct doctor *d)
 static int64_t in_flight(struct kernel *k, uint64_t device)
 {
 	uint64_t stats = object_u64(k, "block_device", device, "bd_stats");
-	int64_t sum = 0;
+	uint64_t sum = 0;
 
 	for (unsigned cpu = 0; stats && cpu < kernel_cpu_count(k); cpu++) {
 		uint64_t at = kernel_cpu_online(k, cpu)
@@ -119,10 +119,10 @@ static int64_t in_flight(struct kernel *k, uint64_t device)
 				      : 0;
 
 		if (at) {
-			sum += (int64_t)kernel_u64(k, at) + (int64_t)kernel_u64(k, at + 8);
+			sum += kernel_u64(k, at) + kernel_u64(k, at + 8);
 		}
 	}
-	return sum;
+	return (int64_t)sum;
 }
 
 /* The disks that file systems are on. */

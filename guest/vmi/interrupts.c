@@ -198,7 +198,7 @@ static void wheel_base(struct timers *all, uint64_t base, uint64_t jiffies, uint
 
 			t.function = object_u64(k, "timer_list", timer, "function");
 			t.has_due = tick_ns > 0 && ticks > -((int64_t)1 << 32) &&
-				    ticks < (int64_t)1 << 40;
+				    ticks < (int64_t)1 << 36;
 			t.due_ns = t.has_due ? ticks * (int64_t)tick_ns : 0;
 			all->each(&t, all->user);
 			all->n++;

@@ -305,9 +305,22 @@ struct kernel *kernel_free(struct kernel *k)
 
 int kernel_refresh(struct kernel *k)
 {
+	const char *note;
+	size_t len;
+	int r;
+
 	paging_forget(&k->paging);
 	k->reads = 0;
-	return core_refresh(k->core);
+	r = core_refresh(k->core);
+	if (r < 0) {
+		return r;
+	}
+	note = core_vmcoreinfo(k->core, &len);
+	if (note && (strnlen(note, len) != k->vmcoreinfo.len ||
+		     memcmp(note, k->vmcoreinfo.text, k->vmcoreinfo.len) != 0)) {
+		return -ESTALE;
+	}
+	return 0;
 }
 
 /* ---- symbols ---- */

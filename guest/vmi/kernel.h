@@ -24,7 +24,8 @@ struct kernel;
 /* `path`: of an ELF core. On failure fills the fault. 0 or -errno. */
 int kernel_open(const char *path, struct kernel **ret, struct fault *ret_fault) _must_check_;
 struct kernel *kernel_free(struct kernel *k);
-/* The machine has gone on: forgets what was read, but for symbols and types. */
+/* The machine has gone on: forgets what was read, but for symbols and types. -ESTALE: another kernel
+ * runs now (it was reset): open it anew. */
 int kernel_refresh(struct kernel *k) _must_check_;
 
 struct core *kernel_core(struct kernel *k);

@@ -57,7 +57,9 @@ static void take_space(struct kernel *k, uint64_t super, struct mount_info *m)
 	} else if (strcmp(m->type, "tmpfs") == 0 && object_has(k, "shmem_sb_info", "max_blocks")) {
 		block = PAGE_BYTES;
 		total = (int64_t)object_u64(k, "shmem_sb_info", info, "max_blocks");
-		left = total - counter_sum(k, object_at(k, "shmem_sb_info", info, "used_blocks"));
+		left = (int64_t)((uint64_t)total -
+				 (uint64_t)counter_sum(
+					 k, object_at(k, "shmem_sb_info", info, "used_blocks")));
 	}
 	if (total > 0 && left >= 0 && left <= total && (uint64_t)total < UINT64_MAX / block) {
 		m->has_space = true;

@@ -36,7 +36,8 @@ static uint64_t timekeeper(struct kernel *k)
 static bool read_clock(struct kernel *k, uint64_t *ret_uptime_ns, int64_t *ret_wall_s)
 {
 	uint64_t tk = timekeeper(k), ns, shift;
-	int64_t mono_s, mono_ns;
+	uint64_t mono_ns;
+	int64_t mono_s;
 
 	if (!tk) {
 		return false;
@@ -44,13 +45,14 @@ static bool read_clock(struct kernel *k, uint64_t *ret_uptime_ns, int64_t *ret_w
 	*ret_wall_s = (int64_t)object_u64(k, "timekeeper", tk, "xtime_sec");
 	shift = object_u64(k, "timekeeper", tk, "tkr_mono.shift");
 	ns = object_u64(k, "timekeeper", tk, "tkr_mono.xtime_nsec") >> (shift & 63);
-	mono_s = *ret_wall_s + (int64_t)object_u64(k, "timekeeper", tk, "wall_to_monotonic.tv_sec");
-	mono_ns = (int64_t)(ns % NS_PER_S) +
-		  (int64_t)object_u64(k, "timekeeper", tk, "wall_to_monotonic.tv_nsec");
+	/* in numbers without a sign: what stands there may be anything */
+	mono_s = (int64_t)((uint64_t)*ret_wall_s +
+			   object_u64(k, "timekeeper", tk, "wall_to_monotonic.tv_sec"));
+	mono_ns = ns % NS_PER_S + object_u64(k, "timekeeper", tk, "wall_to_monotonic.tv_nsec");
 	if (mono_s < 0 || mono_s > (int64_t)1 << 32) {
 		return false;
 	}
-	*ret_uptime_ns = (uint64_t)(mono_s * (int64_t)NS_PER_S + mono_ns) +
+	*ret_uptime_ns = (uint64_t)mono_s * NS_PER_S + mono_ns +
 			 object_u64(k, "timekeeper", tk, "offs_boot");
 	return true;
 }

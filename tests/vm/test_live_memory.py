@@ -2,6 +2,7 @@
 """The live memory of a real guest, in the D-VM: what it wrote, its registers, its kernel's notes; and nothing else of its host."""
 
 import contextlib
+import json
 import re
 import subprocess
 
@@ -106,6 +107,21 @@ def test_debuggers_open_it(cloud, patient, session, tmp_path):
     assert "* 1 " in shown and "LWP 2" in shown
     script = f"import drgn; p = drgn.Program(); p.set_core_dump({str(file)!r}); assert p.flags & drgn.ProgramFlags.IS_LINUX_KERNEL; print(p['UTS_RELEASE'].string_().decode()); p.read(4096, 64, True)"
     assert dvmtest.run("/usr/bin/python3", "-c", script).stdout.strip() == release
+
+
+def test_target_reads_the_kernel_in_it(cloud, patient, session):
+    """Of 4.5 GiB, with no note but the registers' and VMCOREINFO's; what goes on is seen to go on."""
+    answer = json.loads(sh(cloud, session, "target ps --json").stdout)
+    assert answer["partial"] is None
+    tasks = {t["pid"]: t for t in answer["tasks"]}
+    assert tasks[1]["name"] == "init" and tasks[1]["waits_in"] == "wait_woken" and tasks[2]["name"] == "kthreadd"
+    assert "n_tty_read" in sh(cloud, session, "target bt 1").stdout
+    log = json.loads(sh(cloud, session, "target dmesg --json").stdout)
+    assert log["partial"] is None and log["records"][0]["text"].startswith("Linux version ")
+    kinds = {f["kind"] for f in json.loads(sh(cloud, session, "target doctor --json").stdout)["findings"]}
+    assert "prompt" in kinds and not kinds & {"panic", "hard-lockup", "stands", "memory", "deadlock"}
+    first, second = (json.loads(sh(cloud, session, "target info --json").stdout)["kernel"]["uptime_seconds"] for _ in range(2))
+    assert second > first
 
 
 def test_registers_are_those_of_the_guest(cloud, patient, session):
