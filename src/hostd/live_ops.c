@@ -12,13 +12,16 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "log.h"
 #include "methods.h"
+#include "once.h"
 #include "parse.h"
 #include "session_file.h"
 
 #define TARGETS_MAX 64
 #define UNPLUG_PATIENCE_MS 5000
+#define REFRESH_RETRY USEC_PER_SEC
 
 /* An entry of "memories", read. */
 struct entry {
@@ -349,10 +352,42 @@ static int refresh_run(struct op *op)
 	return r;
 }
 
+struct again {
+	struct hostd *hostd;
+	char server[HUB_NAME_MAX + 1];
+};
+
+static void on_again(void *user)
+{
+	const struct again *again = user;
+
+	if (relay_find(again->hostd->relays, again->server)) {
+		live_refresh_start(again->hostd, again->server);
+	}
+}
+
+/* What could not be done now, the hypervisor being busy or away, is done in a moment. */
+static void refresh_finish(struct op *op)
+{
+	const char *server = json_string_value(json_object_get(op->params, "server"));
+	struct again *again =
+		op->status < 0 && !op->hostd->stopping ? calloc(1, sizeof(*again)) : NULL;
+
+	if (!again) {
+		return;
+	}
+	again->hostd = op->hostd;
+	snprintf(again->server, sizeof(again->server), "%s", server);
+	if (once_later(op->hostd->event, REFRESH_RETRY, on_again, free, again) < 0) {
+		free(again);
+	}
+}
+
 static const struct op_method refresh_method = {
 	.name = "memory refresh",
 	.key = "session",
 	.run = refresh_run,
+	.finish = refresh_finish,
 };
 
 void live_refresh_start(struct hostd *h, const char *name)

@@ -199,8 +199,10 @@ int memory_process_start(const struct relay_start *start, uid_t client)
 	_cleanup_free_ char *name = strf("name=%s", start->name);
 	char uid[32], listen_pid[] = LISTEN_PID "0000000000";
 	const char *nbdkit = nbdkit_find();
+	/* One thread a connection: with several, nbdkit 1.32 fails an assertion when a client goes
+	 * away while it is answered. */
 	char *argv[] = {
-		(char *)nbdkit, "-f",	      "-r", "--threads", "4", (char *)start->program, name,
+		(char *)nbdkit, "-f",	      "-r", "--threads", "1", (char *)start->program, name,
 		"control=4",	"pid-file=5", uid,  NULL,
 	};
 	/* It is to know nothing else of us. */

@@ -63,12 +63,13 @@ static int page_find(struct hypervisor *hv, virDomainPtr domain, uint64_t addres
 	return 0;
 }
 
-/* A piece is one mapping of the emulator's: its first page and its last must say so. */
+/* A piece is one mapping of the emulator's: the first page that is surely seen and the last must
+ * say so. */
 static int piece_place(struct hypervisor *hv, virDomainPtr domain, const struct memory_piece *piece,
 		       struct domain_range *ret, struct fault *fault)
 {
 	uint64_t first, last;
-	int r = page_find(hv, domain, piece->address, piece->name, &first, fault);
+	int r = page_find(hv, domain, piece->address + piece->sure, piece->name, &first, fault);
 
 	if (r == 0) {
 		r = page_find(hv, domain, piece->address + piece->length - PAGE, piece->name, &last,
@@ -77,6 +78,7 @@ static int piece_place(struct hypervisor *hv, virDomainPtr domain, const struct 
 	if (r < 0) {
 		return r;
 	}
+	first -= piece->sure;
 	if (first % PAGE != 0 || last - first != piece->length - PAGE) {
 		return no_sense(fault);
 	}

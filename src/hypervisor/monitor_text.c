@@ -8,6 +8,10 @@
 #include <string.h>
 
 #define PAGE 4096
+#define MIB (1ull << 20)
+/* A PC's display, or the memory of its system management mode */
+#define WINDOW_BEGIN 0xa0000ull
+#define WINDOW_END 0xc0000ull
 
 int monitor_read_memdev(const json_t *answer, struct memory_names *ret)
 {
@@ -109,6 +113,32 @@ static bool joins(const struct memory_piece *a, const struct memory_piece *b)
 	       a->offset + a->length == b->offset;
 }
 
+/* The pieces below 1 MiB as they are whatever the chip set lets be seen there now. */
+static size_t low_pieces_settle(struct memory_piece *pieces, size_t n)
+{
+	struct memory_piece low = pieces[0], high;
+	size_t i = 0;
+
+	while (i < n && pieces[i].address + pieces[i].length <= MIB) {
+		i++;
+	}
+	/* Not a PC's: one memory from 0 over 1 MiB on. */
+	if (i == n || low.address != 0 || low.offset != 0 || low.length < WINDOW_BEGIN ||
+	    pieces[i].address > MIB || pieces[i].offset != pieces[i].address ||
+	    strcmp(pieces[i].name, low.name) != 0) {
+		return n;
+	}
+	high = pieces[i];
+	high.length += high.address - WINDOW_END;
+	high.address = high.offset = WINDOW_END;
+	high.sure = MIB - WINDOW_END;
+	low.length = WINDOW_BEGIN;
+	memmove(pieces + 2, pieces + i + 1, (n - i - 1) * sizeof(*pieces));
+	pieces[0] = low;
+	pieces[1] = high;
+	return n - i + 1;
+}
+
 int monitor_read_mtree(const char *text, const struct memory_names *names,
 		       struct memory_piece ret[DOMAIN_RANGES_MAX], size_t *ret_n)
 {
@@ -145,6 +175,9 @@ int monitor_read_mtree(const char *text, const struct memory_names *names,
 		} else {
 			ret[n++] = piece;
 		}
+	}
+	if (n > 0 && n < DOMAIN_RANGES_MAX) {
+		n = low_pieces_settle(ret, n);
 	}
 	*ret_n = n;
 	return n > 0 ? 0 : -EINVAL;

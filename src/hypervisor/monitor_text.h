@@ -21,10 +21,12 @@ struct memory_names {
 int monitor_read_memdev(const json_t *answer, struct memory_names *ret) _must_check_;
 
 /* Of `info mtree -f`: where in the address space which memory is. `offset`: in it. Neighbours are
- * joined. -EINVAL, -E2BIG. */
+ * joined. From `sure` bytes of the piece on it is mapped now; before that it may be hidden: what is
+ * seen below 1 MiB, RAM or firmware, changes as a guest starts, and is the guest's RAM all the
+ * same, but for what was a display's window at 0xa0000. -EINVAL, -E2BIG. */
 struct memory_piece {
 	char name[64];
-	uint64_t address, length, offset;
+	uint64_t address, length, offset, sure;
 };
 int monitor_read_mtree(const char *text, const struct memory_names *names,
 		       struct memory_piece ret[DOMAIN_RANGES_MAX], size_t *ret_n) _must_check_;

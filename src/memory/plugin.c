@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 #define FILES_MAX 64
+#define NICE 10
 /* A D-VM's emulator that connects while the VM is being looked at waits. */
 #define SHAPE_PATIENCE (10 * USEC_PER_SEC)
 
@@ -121,6 +123,8 @@ static int plugin_after_fork(void)
 
 	log_open("dvm-memory");
 	(void)setsid(); /* what ends dvm-hostd's session is not for us */
+	/* Where there are more to run than processors, the target goes first. */
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	r = pid_file_lock(options.pid_fd);
 	if (r == 0) {
 		r = server_init(&server);

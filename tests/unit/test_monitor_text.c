@@ -43,7 +43,7 @@ static void reads_the_tree(void **state)
 {
 	static const struct memory_piece expected[] = {
 		{ "pc.ram", 0, 0xa0000, 0 },
-		{ "pc.ram", 0xc0000, 0xc0000000 - 0xc0000, 0xc0000 },
+		{ "pc.ram", 0xc0000, 0xc0000000 - 0xc0000, 0xc0000, 0x40000 },
 		{ "pc.ram", 1ull << 32, 1 << 30, 0xc0000000 },
 		{ "/objects/memdimm0", 0x140000000, 128 << 20, 0 },
 	};
@@ -58,6 +58,39 @@ static void reads_the_tree(void **state)
 		assert_int_equal(pieces[i].address, expected[i].address);
 		assert_int_equal(pieces[i].length, expected[i].length);
 		assert_int_equal(pieces[i].offset, expected[i].offset);
+		assert_int_equal(pieces[i].sure, expected[i].sure);
+	}
+}
+
+/* What a PC shows below 1 MiB while it starts, and without a display, is the same memory. */
+static void low_memory_is_what_it_is(void **state)
+{
+	static const char *const trees[] = {
+		" AS \"memory\"\n Root memory region: system\n"
+		"  0-9ffff (prio 0, ram): pc.ram\n"
+		"  c0000-dffff (prio 1, rom): pc.rom\n"
+		"  e0000-fffff (prio 1, rom): isa-bios\n"
+		"  100000-7ffffff (prio 0, ram): pc.ram @0000000000100000\n",
+		" AS \"memory\"\n Root memory region: system\n"
+		"  0-c2fff (prio 0, ram): pc.ram\n"
+		"  c3000-fffff (prio 0, rom): pc.ram @00000000000c3000\n"
+		"  100000-7ffffff (prio 0, ram): pc.ram @0000000000100000\n",
+		" AS \"memory\"\n Root memory region: system\n"
+		"  0-9ffff (prio 0, ram): pc.ram\n"
+		"  cc000-cffff (prio 0, ram): pc.ram @00000000000cc000\n"
+		"  e8000-effff (prio 0, ram): pc.ram @00000000000e8000\n"
+		"  100000-7ffffff (prio 0, ram): pc.ram @0000000000100000\n",
+	};
+	struct memory_piece pieces[DOMAIN_RANGES_MAX];
+	struct memory_names n = names();
+	size_t count;
+
+	for (size_t i = 0; i < ARRAY_SIZE(trees); i++) {
+		assert_int_equal(monitor_read_mtree(trees[i], &n, pieces, &count), 0);
+		assert_int_equal(count, 2);
+		assert_true(pieces[0].address == 0 && pieces[0].length == 0xa0000);
+		assert_true(pieces[1].address == 0xc0000 && pieces[1].offset == 0xc0000 &&
+			    pieces[1].length == 0x8000000 - 0xc0000 && pieces[1].sure == 0x40000);
 	}
 }
 
@@ -174,9 +207,9 @@ static void refuses_other_registers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_the_tree),	   cmocka_unit_test(refuses_another_tree),
-		cmocka_unit_test(reads_a_place),	   cmocka_unit_test(reads_registers),
-		cmocka_unit_test(refuses_other_registers),
+		cmocka_unit_test(reads_the_tree),	cmocka_unit_test(low_memory_is_what_it_is),
+		cmocka_unit_test(refuses_another_tree), cmocka_unit_test(reads_a_place),
+		cmocka_unit_test(reads_registers),	cmocka_unit_test(refuses_other_registers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
