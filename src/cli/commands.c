@@ -6,7 +6,7 @@
 
 const struct command_group command_groups[] = {
 	{ "Debug a VM", GROUP(&cmd_debug, &cmd_ssh, &cmd_console, &cmd_vnc, &cmd_gdb, &cmd_boot,
-			      &cmd_screenshot, &cmd_keys, &cmd_power) },
+			      &cmd_screenshot, &cmd_keys, &cmd_power, &cmd_nmi, &cmd_sysrq) },
 	{ "VMs", GROUP(&cmd_vm_list, &cmd_vm_show, &cmd_vm_domains, &cmd_vm_adopt, &cmd_vm_set,
 		       &cmd_vm_release) },
 	{ "Sessions", GROUP(&cmd_session_list, &cmd_session_show, &cmd_session_timeline,

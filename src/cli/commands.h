@@ -27,6 +27,8 @@ extern const struct command cmd_known_hosts;
 extern const struct command cmd_memory_attach;
 extern const struct command cmd_memory_detach;
 extern const struct command cmd_memory_list;
+extern const struct command cmd_nmi;
+extern const struct command cmd_sysrq;
 extern const struct command cmd_port_attach;
 extern const struct command cmd_port_detach;
 extern const struct command cmd_port_list;

@@ -61,6 +61,11 @@ static char *raw_text(const json_t *event)
 	if (strcmp(type, "vm.debugger") == 0) {
 		return debugger_text(data);
 	}
+	if (strcmp(type, "vm.panicked") == 0 && json_text(data, "text")) {
+		return strf("panicked: %s. Its memory is as it was then until it is started anew: "
+			    "dvm memory attach",
+			    json_text(data, "text"));
+	}
 	if (strcmp(type, "attachment.state") == 0) {
 		text = attachment_text(data);
 	}

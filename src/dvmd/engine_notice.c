@@ -8,6 +8,7 @@
 #include "engine_internal.h"
 #include "events.h"
 #include "log.h"
+#include "parse.h"
 #include "prepare.h"
 
 /* The disks of a fenced VM cannot be in two places: the D-VM has to let go. */
@@ -150,6 +151,38 @@ static const char *text_of(const json_t *params, const char *member)
 	return json_string_value(json_object_get(params, member));
 }
 
+/* A panicked guest is shown where it is looked for: in the session that has it, and among the
+ * events of its project. */
+static void vm_panicked(struct engine *e, const struct vm_row *vm, const char *text, const char *by)
+{
+	char session[ID_MAX];
+	struct fault fault = { 0 };
+	int r = store_session_of_vm(e->d->store, vm->id, session, &fault);
+
+	if (r < 0 && r != -ENOENT) {
+		return;
+	}
+	log_info("%s has panicked", vm->id);
+	r = events_add(e->d->events, "vm.panicked", r == 0 ? session : NULL, vm->id, vm->project,
+		       json_pack("{s:s,s:s}", "text", text, "by", by), &fault);
+	if (r < 0) {
+		log_warn("the panic of %s is not recorded: %s", vm->id, fault.message);
+		return;
+	}
+	events_committed(e->d->events);
+}
+
+/* pvpanic, or whatever else the hypervisor takes for a crash of the guest */
+static void domain_crashed(struct engine *e, const char *uuid)
+{
+	struct vm_row vm;
+	struct fault fault = { 0 };
+
+	if (store_vm_by_domain(e->d->store, uuid, &vm, &fault) == 0) {
+		vm_panicked(e, &vm, "The hypervisor reports a crash of the guest", "hypervisor");
+	}
+}
+
 /* An event without a state (a domain's definition went away, which it may outlive) says: look. */
 static void domain_changed(struct engine *e, const char *uuid, enum vm_state state)
 {
@@ -172,6 +205,17 @@ void engine_notice(struct engine *e, const char *method, json_t *params)
 
 		if (uuid && state) {
 			domain_changed(e, uuid, vm_state_parse(state));
+		}
+		if (uuid && strcmp(text_of(params, "event") ?: "", "crashed") == 0) {
+			domain_crashed(e, uuid);
+		}
+	} else if (strcmp(method, "vm.panicked") == 0 && vm) {
+		const char *text = text_of(params, "text");
+		struct vm_row row;
+
+		if (text && text_valid(text, 160) &&
+		    store_vm_get(e->d->store, vm, &row, &fault) == 0) {
+			vm_panicked(e, &row, text, "console");
 		}
 	} else if (strcmp(method, "dvm.lost") == 0 && session) {
 		fault_set(&fault, FAULT_DVM_LOST, "The D-VM is gone");

@@ -11,6 +11,7 @@
  * session.lease-warning {expires} · session.verb {verb} · attachment.state {id,vm,kind,state,fault}
  * · vm.adopted {} · vm.released {} · vm.power {verb,by} · vm.changed {from,to,by:"dvm"|"outside"} ·
  * vm.debugger {state:"off"|"running"|"stopped",expired} ·
+ * vm.panicked {text,by:"console"|"hypervisor"} ·
  * vm.fenced {} · vm.unfenced {} · recording.stopped {name,code} · port.dropped {port,bytes} ·
  * stream.opened {service,mode}
  */

@@ -331,6 +331,10 @@ static void on_relay_notice(struct relay *r, const char *method, const json_t *p
 		retry_later(h, r);
 	} else if (strcmp(method, "gdb.state") == 0 && vm_id_valid(name)) {
 		gdb_state(h, name, relay_domain(r), params);
+	} else if (strcmp(method, "hub.panicked") == 0 && vm_id_valid(name)) {
+		server_notify(
+			h->server, "vm.panicked",
+			json_pack("{sssO?}", "vm", name, "text", json_object_get(params, "text")));
 	} else if (strcmp(method, "history.stopped") == 0 && relay_is_console(r)) {
 		console_history_start(h, name, json_is_true(json_object_get(params, "again")));
 	} else if (strcmp(method, "port.dropped") == 0) {

@@ -21,12 +21,14 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "file.h"
+#include "panic_watch.h"
 
 #define READ_BYTES ((size_t)64 * 1024)
 #define READS_PER_TURN 8 /* then others on the loop have their turn */
 #define READS_AT_END 1024
 #define POLL_USEC (100 * USEC_PER_MSEC)
 #define OVERLAP_BYTES ((size_t)512)
+#define PANIC_PAUSE (10 * USEC_PER_SEC)
 
 struct hub_source {
 	struct hub *hub;
@@ -39,7 +41,19 @@ struct hub_source {
 	void *user;
 	uint64_t device, inode; /* of the file */
 	uint64_t position;	/* in the file */
+	struct panic_watch panic;
+	usec_t panicked_at;
 };
+
+static void source_feed(struct hub_source *s, const uint8_t *bytes, size_t len)
+{
+	hub_feed(s->hub, bytes, len);
+	if (panic_watch_feed(&s->panic, bytes, len) &&
+	    (s->panicked_at == 0 || clock_monotonic() - s->panicked_at > PANIC_PAUSE)) {
+		s->panicked_at = clock_monotonic();
+		s->ops->panicked(s->panic.text, s->user);
+	}
+}
 
 /* Reads up to `reads` times: 1 when more may be there, 0 when not for now, -errno, -EPIPE at the
  * end. */
@@ -59,7 +73,7 @@ static int stream_read(struct hub_source *s, unsigned reads)
 		if (n == 0) {
 			return -EPIPE;
 		}
-		hub_feed(s->hub, bytes, (size_t)n);
+		source_feed(s, bytes, (size_t)n);
 	}
 	return 1;
 }
@@ -129,7 +143,7 @@ static int growth_read(struct hub_source *s, unsigned reads)
 			return 0;
 		}
 		s->position += (uint64_t)n - old;
-		hub_feed(s->hub, bytes + old, (size_t)n - old);
+		source_feed(s, bytes + old, (size_t)n - old);
 	}
 	return 1;
 }

@@ -24,6 +24,8 @@ struct hub_source_ops {
 	void (*lost)(void *user);
 	/* A break is due; hub_broke() when it is over. */
 	void (*brk)(void *user);
+	/* The guest has said that its kernel panics; not more often than every 10 s. */
+	void (*panicked)(const char *text, void *user);
 };
 
 int hub_source_new_take(sd_event *event, struct hub *hub, int fd,

@@ -237,6 +237,13 @@ static void on_source_lost(void *user)
 	control_notify(r->control, "hub.lost", NULL);
 }
 
+static void on_source_panicked(const char *text, void *user)
+{
+	struct relay *r = user;
+
+	control_notify(r->control, "hub.panicked", json_pack("{s:s}", "text", text));
+}
+
 static void on_broke(const json_t *result, const struct fault *fault, int *fds, size_t n_fds,
 		     void *user)
 {
@@ -260,6 +267,7 @@ static void on_source_break(void *user)
 static const struct hub_source_ops source_ops = {
 	.lost = on_source_lost,
 	.brk = on_source_break,
+	.panicked = on_source_panicked,
 };
 
 static int method_hub_source(struct method_call *c)

@@ -209,3 +209,21 @@ def test_plugged_in_memory_is_there_after_attaching_anew(cloud, patient, session
         assert len(core.memory(core.loads[-1].address, 4096)) == 4096
     actions = [a["action"] for a in cloud.json("audit") if a.get("detail") == "memory"]
     assert "session.attach" in actions and "session.detach" in actions
+
+
+def test_a_panic_is_seen_and_its_memory_is_there(cloud, patient, session):
+    assert "terminate-all-tasks" in cloud.dvm("sysrq", patient.name, "h").stdout
+    assert cloud.dvm("sysrq", patient.name, "help", check=False).returncode != 0
+    offset = patient.offset()
+    cloud.dvm("nmi", patient.name)
+    cloud.dvm("console", patient.name, "--read-only", "--from", offset, "--until", "NMI received", "--timeout", 60)
+    cloud.dvm("sysrq", patient.name, "c")
+
+    def panicked():
+        return [e["data"] for e in cloud.json("session", "timeline", session) if e["type"] == "vm.panicked"]
+
+    events = wait_for(panicked, "the panic")
+    assert events == [{"text": "Kernel panic - not syncing: sysrq triggered crash", "by": "console"}]
+    assert "panicked: Kernel panic - not syncing: sysrq triggered crash" in cloud.dvm("session", "timeline", session).stdout
+    with on_host(cloud, session) as c:
+        assert elfcore.Core(c.read).vmcoreinfo()
