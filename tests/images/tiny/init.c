@@ -18,6 +18,7 @@
  * - print N: "page 1" … "page N" on the parallel port, byte by byte as a printer's driver does
  * - remember N WORD: N pages of memory that begin with "WORD I", each said with where it is: "page
  * I at ADDRESS", then "remembered"; they stay
+ * - work MS: counts for so many milliseconds of its time: "worked N", then "done working"
  * - uptime
  * - symbol NAME: where the kernel has it, as in /proc/kallsyms
  * - reboot, poweroff, crash (panics), hang (answers no more)
@@ -40,6 +41,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 static void load_modules(void)
@@ -299,6 +301,21 @@ static void remember(char *words)
 	printf("remembered\n");
 }
 
+static void work(long ms)
+{
+	struct timespec begin, now;
+	volatile unsigned long steps = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do {
+		for (int i = 0; i < 10000; i++) {
+			steps++;
+		}
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < ms);
+	printf("worked %lu\ndone working\n", steps);
+}
+
 static void end(int command)
 {
 	printf("tiny: bye\n");
@@ -339,6 +356,8 @@ static void serve(char *line)
 		remember(rest);
 	} else if (strcmp(line, "symbol") == 0) {
 		symbol(rest);
+	} else if (strcmp(line, "work") == 0) {
+		work(atol(rest));
 	} else if (strcmp(line, "uptime") == 0) {
 		cat("/proc/uptime");
 	} else if (strcmp(line, "reboot") == 0) {
