@@ -152,6 +152,28 @@ def test_a_viewer_is_started_and_ends_it(cloud, patient, tmp_path):
         del cloud.env["DVM_VIEWER"]
 
 
+def test_a_gdb_is_started_and_ends_it(cloud, patient, tmp_path):
+    script = tmp_path / "gdb"
+    script.write_text(f"""#!/bin/bash
+    printf '%s\\n' "$@" >{tmp_path}/called
+    exec 3<>/dev/tcp/127.0.0.1/${{4##*:}} && printf '$?#3f' >&3 && head -c 18 <&3 >{tmp_path}/why
+    """)
+    script.chmod(0o755)
+    cloud.env["DVM_GDB"] = f"{script} -nx"
+    try:
+        assert cloud.dvm("gdb", "patient", "my vmlinux").stdout == ""
+        words = (tmp_path / "called").read_text().splitlines()
+        assert words[:3] == ["-nx", "-q", "-ex"] and words[3].startswith("target remote 127.0.0.1:") and words[4:] == ["my vmlinux"]
+        assert (tmp_path / "why").read_text() == "+$T05thread:01;#07"
+        dvmtest.wait_for(lambda: cloud.json("vm", "show", "patient")["debugger"] is None, "it to be let go")
+        assert cloud.json("vm", "show", "patient")["state"] == "running"
+        cloud.env["DVM_GDB"] = "false"
+        failed = cloud.dvm("gdb", "patient", check=False)
+        assert failed.returncode == 2 and "status 1" in failed.stderr
+    finally:
+        del cloud.env["DVM_GDB"]
+
+
 def test_what_is_in_the_way_is_said_at_once(cloud, patient):
     cloud.dvm("power", "off", "patient")
     for command in (["vnc", "patient", "--print"], ["screenshot", "patient", "/dev/null"], ["keys", "patient", "enter"]):

@@ -225,12 +225,36 @@ static void ports_in_a_dvm(void **state)
 	assert_int_equal(domain_xml_read_dvm_port(domain, "/other", &again, place), -ENOENT);
 }
 
+static void watchdogs(void **state)
+{
+	static const struct {
+		const char *xml, *action;
+	} good[] = {
+		{ "<watchdog model='i6300esb' action='reset'/>", "reset" },
+		{ "<watchdog model='i6300esb' action='dump'/>", "pause" },
+		{ "<watchdog model='ib700' action='inject-nmi'/>", "inject-nmi" },
+		{ "<watchdog model='ib700'/>", "reset" },
+		{ "<watchdog model='ib700' action='\"}, quit'/>", "reset" },
+	};
+	char action[WATCHDOG_ACTION_MAX + 1], xml[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		snprintf(xml, sizeof(xml), "<domain><devices>%s</devices></domain>", good[i].xml);
+		assert_int_equal(domain_xml_read_watchdog(xml, action), 0);
+		assert_string_equal(action, good[i].action);
+	}
+	assert_int_equal(domain_xml_read_watchdog("<domain><devices/></domain>", action), -ENOENT);
+	assert_int_equal(domain_xml_read_watchdog("<domain/>", action), -ENOENT);
+	assert_int_equal(domain_xml_read_watchdog("<network/>", action), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dvm_is_read_back),  cmocka_unit_test(hostile_names_stay_text),
 		cmocka_unit_test(consoles),	     cmocka_unit_test(disk_element_and_metadata),
 		cmocka_unit_test(ports_of_a_target), cmocka_unit_test(ports_in_a_dvm),
+		cmocka_unit_test(watchdogs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,6 +48,9 @@ static void values(void **state)
 	assert_int_equal(load("[console]\nhistory = 8M\nhistory-total = 1G\n", &c, &fault), 0);
 	assert_int_equal(c.history_bytes, 8 << 20);
 	assert_int_equal(c.history_total_bytes, 1 << 30);
+	assert_true(c.stopped_limit == 15 * 60 * USEC_PER_SEC);
+	assert_int_equal(load("[debugger]\nstopped-limit = 90\n", &c, &fault), 0);
+	assert_true(c.stopped_limit == 90 * USEC_PER_SEC);
 }
 
 static void refused(void **state)
@@ -65,6 +68,9 @@ static void refused(void **state)
 		{ "[console]\nhistory = 1K\n", FAULT_BAD_VALUE },
 		{ "[console]\nhistory-total = 2048T\n", FAULT_BAD_VALUE },
 		{ "[console]\nhistory = 2M\nhistory-total = 1M\n", FAULT_BAD_VALUE },
+		{ "[debugger]\nstopped-limit = 0\n", FAULT_BAD_VALUE },
+		{ "[debugger]\nstopped-limit = 8d\n", FAULT_BAD_VALUE },
+		{ "[debugger]\nlimit = 1h\n", FAULT_UNKNOWN_FIELD },
 		{ "[console]\nscrolback = 1M\n", FAULT_UNKNOWN_FIELD },
 	};
 
