@@ -48,6 +48,8 @@ const struct command commands[] = {
 	{ "timers", "[--core FILE]", "its timers", cmd_timers, 0 },
 	{ "locks", "[--core FILE]", "its tasks that wait for a lock, and who has it", cmd_locks,
 	  0 },
+	{ "profile", "[-s SECONDS] [--svg FILE]",
+	  "where its time goes, sampled from outside (--svg: a flame graph)", cmd_profile, 4 },
 	{ "memory attach", "",
 	  "plug the target's live memory in here, as a disk that is an ELF core", cmd_memory, 0 },
 	{ "memory detach", "", "take it away again", cmd_memory, 0 },

@@ -57,6 +57,7 @@ int cmd_timers(const struct command *c, struct invocation *in);
 int cmd_locks(const struct command *c, struct invocation *in);
 int cmd_doctor(const struct command *c, struct invocation *in);
 int cmd_gdb(const struct command *c, struct invocation *in);
+int cmd_profile(const struct command *c, struct invocation *in);
 int cmd_session(const struct command *c, struct invocation *in);
 
 /* Prints the fault (message, then hint) to stderr; returns the exit code. */

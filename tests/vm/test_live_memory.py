@@ -122,6 +122,8 @@ def test_target_reads_the_kernel_in_it(cloud, patient, session):
     assert "prompt" in kinds and not kinds & {"panic", "hard-lockup", "stands", "memory", "deadlock"}
     first, second = (json.loads(sh(cloud, session, "target info --json").stdout)["kernel"]["uptime_seconds"] for _ in range(2))
     assert second > first
+    seen = json.loads(sh(cloud, session, "target profile -s 1 --svg /tmp/p.svg --json && grep -q '(idle): ' /tmp/p.svg").stdout)
+    assert {f["name"]: f for f in seen["functions"]}["(idle)"]["total"] > 0
 
 
 def test_registers_are_those_of_the_guest(cloud, patient, session):
