@@ -462,7 +462,7 @@ static int list_one(const char *session, void *user)
 	host_key = json_object_get(status, "host_key");
 	return json_object_set_new(
 		job->sessions, session,
-		json_pack("{sssssbsbsO?sososososo}", "session", session, "dvm",
+		json_pack("{sssssbsbsO?sosososososo}", "session", session, "dvm",
 			  dvm ? domain_state_name(dvm->state) : "none", "relay", relay, "agent",
 			  agent, "host_key", host_key, "disks", list_disks(state), "consoles",
 			  list_vms(state, "consoles"), "displays", list_vms(state, "displays"),
