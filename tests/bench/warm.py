@@ -46,7 +46,7 @@ def end_all(cloud):
 def first_byte(cloud, vm):
     """Seconds from asking for a session to the first byte of the target's console on the user's side."""
     begin = time.monotonic()
-    cloud.dvm("debug", vm, "--no-wait", "--no-key")
+    cloud.dvm("debug", vm, "--no-wait")
     viewer = cloud.popen("console", vm, "--read-only", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with viewer:
         byte = viewer.stdout.read(1)
