@@ -160,7 +160,7 @@ def test_session_from_start_to_end(host):
     assert ensure(host) == first
     assert host.session(SESSION) == {
         "session": SESSION, "dvm": "running", "relay": True, "agent": True, "host_key": first["host_key"],
-        "disks": [], "consoles": [], "displays": [], "ports": [], "memories": []}
+        "disks": [], "consoles": [], "displays": [], "gdbs": [], "ports": [], "memories": []}
     assert host.call("dvm.config", session=SESSION, agent=AGENT) == {}
     assert host.call("session.release", session=SESSION) == {}
     assert host.call("session.release", session=SESSION) == {}
