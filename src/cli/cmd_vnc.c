@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dvm vnc: a VM's display, for any viewer on this machine. */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "cleanup.h"
 #include "clock.h"
 #include "commands.h"
-#include "forward.h"
-#include "parse.h"
 #include "other_program.h"
+#include "parse.h"
+#include "serve.h"
 #include "view.h"
 
 #define PROBE_TIMEOUT (20 * USEC_PER_SEC)
@@ -24,13 +20,6 @@ static const struct {
 	{ "vncviewer", "127.0.0.1::" },
 	{ "remote-viewer", "vnc://127.0.0.1:" },
 	{ "xdg-open", "vnc://127.0.0.1:" },
-};
-
-struct vnc {
-	struct forward *forward;
-	pid_t viewer; /* 0: none, or gone */
-	bool started; /* one was */
-	int status;   /* of one that is gone */
 };
 
 /* --- the viewer
@@ -56,13 +45,13 @@ static int spawn_own(const char *command, uint16_t port, pid_t *ret)
 }
 
 /* 1: there is none. */
-static int viewer_start(struct vnc *v, uint16_t port)
+static int viewer_start(struct serve *s)
 {
 	const char *own = getenv("DVM_VIEWER");
 	int r = 1;
 
 	if (own && *own) {
-		r = spawn_own(own, port, &v->viewer);
+		r = spawn_own(own, s->port, &s->program);
 	}
 	for (size_t i = 0; r == 1 && i < ARRAY_SIZE(viewers); i++) {
 		_cleanup_free_ char *address = NULL;
@@ -73,25 +62,14 @@ static int viewer_start(struct vnc *v, uint16_t port)
 		    (!getenv("DISPLAY") && !getenv("WAYLAND_DISPLAY"))) {
 			continue;
 		}
-		address = strf("%s%u", viewers[i].before_port, port);
+		address = strf("%s%u", viewers[i].before_port, s->port);
 		if (!address) {
 			return -ENOMEM;
 		}
 		argv[1] = address;
-		r = program_spawn(argv, &v->viewer);
+		r = program_spawn(argv, &s->program);
 	}
-	v->started = r == 0;
 	return r;
-}
-
-static void viewer_reap(struct vnc *v)
-{
-	int status = v->viewer > 0 ? program_reap(v->viewer) : -EAGAIN;
-
-	if (status >= 0) {
-		v->viewer = 0;
-		v->status = status;
-	}
 }
 
 /* --- whether there is something to see
@@ -161,63 +139,25 @@ static int probe(struct cli *cli, const struct ticket_request *request, struct f
 
 /* A viewer of ours is gone; one that only handed over to another is not waited for, but that other
  * is. */
-static bool is_over(const struct vnc *v)
+static bool is_over(const struct serve *s)
 {
-	return v->started && v->viewer == 0 && forward_open(v->forward) == 0 &&
-	       (forward_accepted(v->forward) > 0 || v->status != 0);
+	return s->program == 0 && s->status >= 0 && forward_open(s->forward) == 0 &&
+	       (forward_accepted(s->forward) > 0 || s->status > 0);
 }
 
-static int loop(struct vnc *v, int signal_fd)
-{
-	struct pollfd fds[1 + FORWARD_FDS_MAX];
-
-	while (!is_over(v)) {
-		struct signalfd_siginfo si;
-		size_t n;
-
-		fds[0] = (struct pollfd){ .fd = signal_fd, .events = POLLIN };
-		n = 1 + forward_poll(v->forward, fds + 1);
-		if (poll(fds, n, -1) < 0 && errno != EINTR) {
-			return -errno;
-		}
-		while (read(signal_fd, &si, sizeof(si)) == sizeof(si)) {
-			if (si.ssi_signo != SIGCHLD) {
-				return 0;
-			}
-			viewer_reap(v);
-		}
-		forward_step(v->forward);
-	}
-	return 0;
-}
-
-static int signals_open(void)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGCHLD);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static int show(struct vnc *v, const struct args *args, uint16_t port, struct fault *fault)
+static int show(struct serve *s, const struct args *args, struct fault *fault)
 {
 	int r = 1;
 
 	if (!args_has(args, "print") && !args_has(args, "listen")) {
-		r = viewer_start(v, port);
+		r = viewer_start(s);
 	}
 	if (r < 0) {
 		return fault_set(fault, FAULT_BAD_VALUE, "the viewer cannot be started: %s",
 				 strerror(-r));
 	}
 	if (r == 1) {
-		printf("127.0.0.1:%u\n", port);
+		printf("127.0.0.1:%u\n", s->port);
 		fflush(stdout);
 		fprintf(stderr,
 			"dvm: the display of %s is at that address, for any VNC viewer of yours, "
@@ -230,47 +170,32 @@ static int show(struct vnc *v, const struct args *args, uint16_t port, struct fa
 static int run(struct cli *cli, const struct args *args, struct fault *fault)
 {
 	_cleanup_free_ char *path = rest_path("/v1/vms/%s/streams", args_word(args, 0));
-	const char *listen = args_value(args, "listen");
 	const struct ticket_request request = { .path = path,
 						.kind = "vnc",
 						.mode = args_has(args, "read-only") ? "r" : "rw" };
-	_cleanup_close_ int signal_fd = -1;
-	struct vnc v = { 0 };
-	uint32_t wanted = 0;
-	uint16_t port;
-	int r, fd;
+	struct serve s = { .is_over = is_over };
+	int r;
 
 	if (!path) {
 		return -ENOMEM;
 	}
-	if (listen && (parse_u32(listen, &wanted) < 0 || wanted < 1 || wanted > 65535)) {
-		return fault_set(fault, FAULT_BAD_VALUE, "--listen \"%.40s\" is not a port",
-				 listen);
-	}
 	r = probe(cli, &request, fault);
+	if (r < 0) {
+		return r;
+	}
+	r = serve_begin(&s, cli, &request, args_value(args, "listen"), fault);
 	if (r == 0) {
-		r = forward_listen((uint16_t)wanted, &fd, &port, fault);
+		r = show(&s, args, fault);
 	}
 	if (r == 0) {
-		r = forward_new_take(cli, &request, fd, &v.forward);
+		r = serve_run(&s);
 	}
-	if (r == 0) {
-		signal_fd = signals_open();
-		r = signal_fd < 0 ? -errno : 0;
-	}
-	if (r == 0) {
-		r = show(&v, args, port, fault);
-	}
-	if (r == 0) {
-		r = loop(&v, signal_fd);
-	}
-	if (r == 0 && v.started && v.viewer == 0 && v.status != 0 &&
-	    forward_accepted(v.forward) == 0) {
-		fault_set(fault, FAULT_BAD_VALUE, "the viewer ended with status %d", v.status);
+	if (r == 0 && s.program == 0 && s.status > 0 && forward_accepted(s.forward) == 0) {
+		fault_set(fault, FAULT_BAD_VALUE, "the viewer ended with status %d", s.status);
 		fault_hint(fault, "set DVM_VIEWER to the command of another, or use --print");
 		r = -EREMOTEIO;
 	}
-	forward_free(v.forward);
+	serve_end(&s);
 	return r;
 }
 
