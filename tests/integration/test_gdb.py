@@ -234,7 +234,7 @@ def test_power_under_a_debugger(host, running):  # noqa: F811
     assert gdb.gone()
     assert fault_of(power, host, running, "resume") == "vm-not-running"
     with pytest.raises((EOFError, ConnectionError)):
-        attach(host)
+        attach(host).ask("?")
     assert not (host.state / "run/relay" / VM / "gdb").exists()
 
 
