@@ -353,6 +353,22 @@ static int script_gdb_hit(struct fakevirt *f, json_t *params, json_t **ret, stru
 	return 0;
 }
 
+static int script_unplug(struct fakevirt *f, json_t *params, json_t **ret, struct fault *fault)
+{
+	struct fake_domain *d = find(f, params, fault);
+	json_int_t mib = number(params, "memory_mib", 0);
+
+	if (!d) {
+		return -EREMOTEIO;
+	}
+	if (mib < 2 || mib > d->memory_mib) {
+		return fault_set(fault, FAULT_BAD_VALUE, "It has less memory, or needs more");
+	}
+	d->memory_mib = (unsigned)mib;
+	fake_domain_event(d, DOMAIN_EVENT_UNPLUGGED);
+	return 0;
+}
+
 /* A port of a domain, or one of a D-VM's devices. */
 static struct fake_line *find_line(struct fakevirt *f, const json_t *params, struct fault *fault)
 {
@@ -456,6 +472,7 @@ static const struct {
 	{ "script.release", script_release },
 	{ "script.screen", script_screen },
 	{ "script.undefine", script_undefine },
+	{ "script.unplug", script_unplug },
 };
 
 int fake_script(struct fakevirt *f, const char *method, json_t *params, json_t **ret,

@@ -163,6 +163,18 @@ static bool event_is_debuggers(struct hostd *h, const struct domain_event *e)
 	return false;
 }
 
+static void relay_refresh(struct hostd *h, struct relay *r, enum domain_event_kind kind)
+{
+	bool anew = kind == DOMAIN_EVENT_STARTED || event_ends(kind);
+
+	/* Where memory was, the emulator may soon have something else. */
+	if (relay_is_memory(r) && (anew || kind == DOMAIN_EVENT_UNPLUGGED)) {
+		live_refresh_start(h, relay_name(r));
+	} else if (anew) {
+		console_refresh_start(h, relay_name(r));
+	}
+}
+
 static void loop_domain(void *arg)
 {
 	struct domain_post *post = arg;
@@ -172,7 +184,7 @@ static void loop_domain(void *arg)
 	struct relay *r;
 	size_t it = 0;
 
-	if (!event_is_debuggers(h, e)) {
+	if (e->kind != DOMAIN_EVENT_UNPLUGGED && !event_is_debuggers(h, e)) {
 		server_notify(h->server, "domain.changed",
 			      json_pack("{ssssss}", "uuid", e->uuid, "state",
 					domain_state_name(e->state), "event",
@@ -189,13 +201,8 @@ static void loop_domain(void *arg)
 		pool_tend_start(h);
 	}
 	while ((r = relay_next(h->relays, &it))) {
-		if (strcmp(relay_domain(r), e->uuid) == 0 &&
-		    (e->kind == DOMAIN_EVENT_STARTED || event_ends(e->kind))) {
-			if (relay_is_memory(r)) {
-				live_refresh_start(h, relay_name(r));
-			} else {
-				console_refresh_start(h, relay_name(r));
-			}
+		if (strcmp(relay_domain(r), e->uuid) == 0) {
+			relay_refresh(h, r, e->kind);
 		}
 	}
 	free(post);

@@ -34,7 +34,7 @@ static const char *const event_names[] = {
 	[DOMAIN_EVENT_STARTED] = "started",	[DOMAIN_EVENT_STOPPED] = "stopped",
 	[DOMAIN_EVENT_PAUSED] = "paused",	[DOMAIN_EVENT_RESUMED] = "resumed",
 	[DOMAIN_EVENT_CRASHED] = "crashed",	[DOMAIN_EVENT_DEFINED] = "defined",
-	[DOMAIN_EVENT_UNDEFINED] = "undefined",
+	[DOMAIN_EVENT_UNDEFINED] = "undefined", [DOMAIN_EVENT_UNPLUGGED] = "unplugged",
 };
 static_assert(ARRAY_SIZE(event_names) == _DOMAIN_EVENT_MAX, "a name for each event");
 

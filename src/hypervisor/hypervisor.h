@@ -206,6 +206,7 @@ enum domain_event_kind {
 	DOMAIN_EVENT_CRASHED,
 	DOMAIN_EVENT_DEFINED,
 	DOMAIN_EVENT_UNDEFINED,
+	DOMAIN_EVENT_UNPLUGGED, /* a device, which may have been memory */
 	_DOMAIN_EVENT_MAX,
 };
 const char *domain_event_name(enum domain_event_kind kind);

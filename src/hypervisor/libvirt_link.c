@@ -85,15 +85,15 @@ static bool event_kind(int event, enum domain_event_kind *ret_kind, enum domain_
 	return false;
 }
 
-static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int detail, void *user)
+static void event_tell(struct libvirt_link *l, virDomainPtr domain, enum domain_event_kind kind,
+		       enum domain_state state)
 {
-	struct libvirt_link *l = user;
-	struct domain_event e = { 0 };
+	struct domain_event e = { .kind = kind, .state = state };
 	const char *name = virDomainGetName(domain);
 	char uuid[VIR_UUID_STRING_BUFLEN];
 
-	if (!event_kind(event, &e.kind, &e.state) || virDomainGetUUIDString(domain, uuid) < 0) {
-		return 0;
+	if (virDomainGetUUIDString(domain, uuid) < 0) {
+		return;
 	}
 	memcpy(e.uuid, uuid, sizeof(e.uuid));
 	if (!adopted_session(l->adopted, uuid, e.session) &&
@@ -102,7 +102,22 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int 
 		strcpy(e.session, name + strlen(DVM_DOMAIN_PREFIX));
 	}
 	l->events->domain(&e, l->user);
+}
+
+static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int detail, void *user)
+{
+	enum domain_event_kind kind;
+	enum domain_state state;
+
+	if (event_kind(event, &kind, &state)) {
+		event_tell(user, domain, kind, state);
+	}
 	return 0;
+}
+
+static void on_unplugged(virConnectPtr conn, virDomainPtr domain, const char *alias, void *user)
+{
+	event_tell(user, domain, DOMAIN_EVENT_UNPLUGGED, DOMAIN_UNKNOWN);
 }
 
 static void on_nothing(int timer, void *user)
@@ -156,6 +171,9 @@ static int link_connect(struct libvirt_link *l, virConnectPtr *ret)
 	if (virConnectRegisterCloseCallback(conn, on_close, l, NULL) < 0 ||
 	    virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
 					     VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), l,
+					     NULL) < 0 ||
+	    virConnectDomainEventRegisterAny(conn, NULL, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+					     VIR_DOMAIN_EVENT_CALLBACK(on_unplugged), l,
 					     NULL) < 0) {
 		virConnectUnregisterCloseCallback(conn, on_close);
 		return -EREMOTEIO;

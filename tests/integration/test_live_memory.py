@@ -116,6 +116,28 @@ def test_registers_are_those_of_now(host, target, attached):
         assert core.cpus()[0]["rax"] - asked < 100
 
 
+def test_memory_that_is_unplugged(host, target, attached):
+    with client(host) as c:
+        at = elfcore.Core(c.read).loads[-1].offset
+        host.fake.call("script.unplug", domain=target, memory_mib=16)  # something else: all is still there
+        host.fake.call("script.unplug", domain=target, memory_mib=8)
+        wait_for(lambda: refused(c, at), "the memory to be closed")
+        with pytest.raises(nbd.Error):
+            c.read(at + 10 * MIB, 4096)
+    host.call("detach.memory", session=SESSION, vm=VM)
+    attach(host, target)
+    with client(host) as c:
+        assert elfcore.Core(c.read).loads[-1].length == 7 * MIB
+
+
+def refused(c, offset):
+    try:
+        c.read(offset, 512)
+    except nbd.Error as error:
+        return error.number == nbd.EIO
+    return False
+
+
 def test_nothing_else_can_be_read(host, target, attached):
     secret = b"the process's other memory"
     put(attached, 0xA0000, secret)  # the hole: of the process, not of the guest
