@@ -66,12 +66,17 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 							: args_has(args, "take")    ? "take"
 										    : "rw" };
 	struct serve s = { .is_over = is_over, .interrupts_pass = true }; /* it stops the VM */
+	uint16_t port;
 	int r;
 
 	if (!path) {
 		return -ENOMEM;
 	}
-	r = serve_begin(&s, cli, &request, args_value(args, "listen"), fault);
+	r = serve_port(args, &port, fault);
+	if (r < 0) {
+		return r;
+	}
+	r = serve_begin(&s, cli, &request, port, fault);
 	if (r == 0) {
 		r = begin(&s, args, fault);
 	}

@@ -174,16 +174,20 @@ static int run(struct cli *cli, const struct args *args, struct fault *fault)
 						.kind = "vnc",
 						.mode = args_has(args, "read-only") ? "r" : "rw" };
 	struct serve s = { .is_over = is_over };
+	uint16_t port;
 	int r;
 
 	if (!path) {
 		return -ENOMEM;
 	}
-	r = probe(cli, &request, fault);
+	r = serve_port(args, &port, fault);
+	if (r == 0) {
+		r = probe(cli, &request, fault);
+	}
 	if (r < 0) {
 		return r;
 	}
-	r = serve_begin(&s, cli, &request, args_value(args, "listen"), fault);
+	r = serve_begin(&s, cli, &request, port, fault);
 	if (r == 0) {
 		r = show(&s, args, fault);
 	}

@@ -27,21 +27,29 @@ static int signals_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-int serve_begin(struct serve *s, struct cli *cli, const struct ticket_request *request,
-		const char *listen, struct fault *fault)
+int serve_port(const struct args *args, uint16_t *ret, struct fault *fault)
 {
-	uint32_t wanted = 0;
+	const char *listen = args_value(args, "listen");
+	uint32_t port = 0;
+
+	if (listen && (parse_u32(listen, &port) < 0 || port < 1 || port > 65535)) {
+		return fault_set(fault, FAULT_BAD_VALUE, "--listen \"%.40s\" is not a port",
+				 listen);
+	}
+	*ret = (uint16_t)port;
+	return 0;
+}
+
+int serve_begin(struct serve *s, struct cli *cli, const struct ticket_request *request,
+		uint16_t port, struct fault *fault)
+{
 	int r, fd;
 
 	s->forward = NULL;
 	s->signal_fd = -1;
 	s->program = 0;
 	s->status = -1;
-	if (listen && (parse_u32(listen, &wanted) < 0 || wanted < 1 || wanted > 65535)) {
-		return fault_set(fault, FAULT_BAD_VALUE, "--listen \"%.40s\" is not a port",
-				 listen);
-	}
-	r = forward_listen((uint16_t)wanted, &fd, &s->port, fault);
+	r = forward_listen(port, &fd, &s->port, fault);
 	if (r == 0) {
 		r = forward_new_take(cli, request, fd, &s->forward);
 	}

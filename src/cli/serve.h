@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "args.h"
 #include "forward.h"
 
 struct serve {
@@ -17,10 +18,12 @@ struct serve {
 	bool (*is_over)(const struct serve *s);
 };
 
-/* Listens: on the port that `listen`, an option's value, says, else on any that is free.
- * `request` and what it points to are the caller's. After that signals come in serve_run(). */
+/* The port that --listen says; 0, any that is free, where it is not there. */
+int serve_port(const struct args *args, uint16_t *ret, struct fault *fault) _must_check_;
+/* Listens on it. `request` and what it points to are the caller's. After that signals come in
+ * serve_run(). */
 int serve_begin(struct serve *s, struct cli *cli, const struct ticket_request *request,
-		const char *listen, struct fault *fault) _must_check_;
+		uint16_t port, struct fault *fault) _must_check_;
 /* Until is_over(), which is asked whenever something happened, or a signal. */
 int serve_run(struct serve *s) _must_check_;
 /* Whatever became of serve_begin(). */
