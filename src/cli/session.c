@@ -133,7 +133,9 @@ int session_wait(struct cli *cli, const char *id, enum session_wait until, usec_
 
 		r = rest_events(rest, path, &last_id, end > now ? end - now : 0, on_event, &w,
 				fault);
-		if (r == 0 || (r == -EREMOTEIO && fault_code_transient(fault->code))) {
+		/* Who has as many feeds as he may asks again and again. */
+		if (r == 0 || (r == -EREMOTEIO &&
+			       (fault_code_transient(fault->code) || fault->code == FAULT_QUOTA))) {
 			r = session_get(cli, id, &session, fault);
 		}
 		if (r < 0) {

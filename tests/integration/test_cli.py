@@ -196,6 +196,14 @@ def test_debug(server, dvm):
     assert key.stat().st_mode & 0o777 == 0o600
 
 
+def test_debug_with_as_many_feeds_as_there_may_be(server, dvm):
+    server.on("POST /v1/sessions", (201, dict(SESSION, state="requested")))
+    server.on("GET /v1/events?session=s-7m2x9qkd", (429, problem("quota", "Too many feeds of events are open", "Close one.")))
+    server.on("GET /v1/sessions/s-7m2x9qkd", (200, dict(SESSION, state="provisioning")), (200, SESSION))
+    r = dvm("debug", "patient", "--json")
+    assert r.returncode == 0 and json.loads(r.stdout)["session"] == "s-7m2x9qkd", r.stderr
+
+
 def test_debug_says_why_it_failed(server, dvm):
     fault = {"code": "image-damaged", "message": "The image is damaged.", "hint": "Build it again."}
     server.on("POST /v1/sessions", (201, dict(SESSION, state="requested")))
