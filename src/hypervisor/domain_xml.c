@@ -204,12 +204,15 @@ static void xml_domain(struct xml *x, const struct dvm_spec *spec, bool kvm)
 	xml_attr(x, "unit", "MiB");
 	x->failed |= xmlTextWriterWriteString(x->writer, BAD_CAST number) < 0;
 	xml_close(x);
-	/* A file of pages, of which each is there once it is used. Other memory the emulator wants
-	 * by the 2 MiB, of which a small guest uses a part: most of 256 MiB were there. */
-	xml_open(x, "memoryBacking");
-	xml_leaf(x, "source", "type", "memfd", NULL, NULL);
-	xml_leaf(x, "access", "mode", "shared", NULL, NULL);
-	xml_close(x);
+	/* Of one that waits, a file of pages, of which each is there once it is used. Other memory
+	 * the emulator wants by the 2 MiB, of which a small guest uses a part: most of 256 MiB were
+	 * there. It is the faster one, for a D-VM that somebody waits for. */
+	if (spec->paused) {
+		xml_open(x, "memoryBacking");
+		xml_leaf(x, "source", "type", "memfd", NULL, NULL);
+		xml_leaf(x, "access", "mode", "shared", NULL, NULL);
+		xml_close(x);
+	}
 	snprintf(number, sizeof(number), "%u", spec->vcpus);
 	xml_text(x, "vcpu", number);
 

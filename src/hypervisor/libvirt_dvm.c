@@ -76,6 +76,7 @@ int libvirt_dvm_shape(struct hypervisor *hv, const struct dvm_spec *spec, char *
 	}
 	shape.session = shape.owner = shape.log_path = "";
 	shape.uid = shape.gid = 0;
+	shape.paused = false; /* what its memory is made of, the guest does not see */
 	if (domain_xml_dvm(&shape, kvm_usable(), &xml) == 0) {
 		*ret = strf("libvirt %lu emulator %lu\n%s", library, emulator, xml);
 	}
@@ -97,6 +98,9 @@ static int domain_restore(struct hypervisor *hv, virConnectPtr conn, const struc
 		return libvirt_link_fault(libvirt_link_of(hv), fault,
 					  "start the debug VM from its memory image");
 	}
+	if (!spec->paused) {
+		return libvirt_dvm_resume(hv, spec->session, fault);
+	}
 	snprintf(name, sizeof(name), DVM_DOMAIN_PREFIX "%s", spec->session);
 	/* The emulator touched every page when it read the image. Where libvirt is the user's own,
 	 * its folder is another one, and the memory stays. */
@@ -104,7 +108,7 @@ static int domain_restore(struct hypervisor *hv, virConnectPtr conn, const struc
 	if (r < 0) {
 		log_debug("%s: its memory stays as it is: %s", name, strerror(-r));
 	}
-	return spec->paused ? 0 : libvirt_dvm_resume(hv, spec->session, fault);
+	return 0;
 }
 
 int libvirt_dvm_create(struct hypervisor *hv, const struct dvm_spec *spec, struct fault *fault)

@@ -57,7 +57,7 @@ def measure(rounds):
     what = "POST /v1/sessions to answered SSH login, cold"
     return [
         bench.row("session-cold-login", what, "s", median["cold_login_s"],
-                  "bare QEMU, same kernel, to its first user process", median["floor_s"], "<= 1.5",
+                  "bare QEMU, same kernel, to its first user process", median["floor_s"], "<= 1.3",
                   ratio=bench.rounds_ratio(raw["cold_login_s"], raw["floor_s"])),
         bench.row("session-cold-memory-image", what, "s", median["cold_login_s"],
                   "a D-VM that boots, as the first of its shape does", median["boot_login_s"], "<= 0.8",
