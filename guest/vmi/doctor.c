@@ -55,6 +55,10 @@ static void look_at_record(const struct printk_record *r, void *user)
 	struct log_facts *f = user;
 	const char *p;
 
+	/* The line behind the stack says it again, within brackets. */
+	if (strncmp(r->text, "---[ end ", 9) == 0) {
+		return;
+	}
 	if ((p = strstr(r->text, "Kernel panic - not syncing: "))) {
 		copy(f->panic, sizeof(f->panic), p + strlen("Kernel panic - not syncing: "));
 	} else if (strncmp(r->text, "BUG: ", 5) == 0 || strncmp(r->text, "Oops: ", 6) == 0 ||
